@@ -1,0 +1,12 @@
+"""What the web server runs: the HL7 door in front, Django behind it."""
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+_django = get_asgi_application()
+
+from hl7ingest.door import Door  # noqa: E402  (models are ready only now)
+
+application = Door(_django)

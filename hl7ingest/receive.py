@@ -1,0 +1,246 @@
+"""The first half: before the answer. Decode, parse, authorise, understand; then keep; then ACK.
+
+`open_message` does everything that needs no waiting, `close_message` makes the answer of what
+the inbox said. Between them the message is made durable: alone (`receive`), or together with
+all that came at the same time (`hl7ingest.gather`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from hl7ingest import inbox
+from hl7ingest.arrival import Arrival, Kept, Refused
+from hl7ingest.handlers import handler_of
+from hl7ingest.handlers.header import check
+from hl7ingest.hl7v2 import NOTHING, Ack, Hl7Error, Message, acknowledge, decode, parse
+from hl7ingest.hl7v2.ack import unexpected
+from hl7ingest.hl7v2.errors import Condition, missing, wrong_value
+from hl7ingest.wake import waker
+from partners.aliases import BadAliasPair
+from partners.authentication import Caller
+from partners.authorisation import Authority, NotAuthorised, authorise
+from partners.registry import registry
+from records import identification, matching
+from records.changes import Change, UpdatePatient
+
+logger = logging.getLogger(__name__)
+_TYPE = re.compile(r"[A-Z0-9]{1,6}\^[A-Z0-9]{1,6}")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusing:
+    """A message refused before it could reach the inbox."""
+
+    ack: Ack
+    charset: str
+    refused: Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The answer to a message, in which character set, and whether it is given again."""
+
+    ack: Ack
+    charset: str
+    replayed: bool = False
+    refused: Refused | None = None
+
+
+def receive(raw: bytes, caller: Caller, charset: str = "") -> Answered:
+    """Answer one message, kept on this thread's own connection."""
+    opened = open_message(raw, caller, charset)
+    if isinstance(opened, Refusing):
+        inbox.file_refusals([opened.refused])
+        return Answered(opened.ack, opened.charset, refused=opened.refused)
+    answered = close_message(opened, inbox.keep([opened])[0])
+    transaction.on_commit(waker.wake)
+    if answered.refused:
+        inbox.file_refusals([answered.refused])
+    return answered
+
+
+def open_message(raw: bytes, caller: Caller, charset: str = "") -> Arrival | Refusing:
+    """Understand and authorise `raw`, or refuse it. Touches no message or record."""
+    now = timezone.now()
+    message, codec = NOTHING, "utf-8"
+    try:
+        text, codec = decode(raw, charset)
+        message = _header(text)
+        message = parse(text)
+        return _arrive(message, raw, codec, caller, now)
+    except (Hl7Error, NotAuthorised) as error:
+        refusal = _as_hl7(error, message)
+        return Refusing(*_refuse(refusal, message, codec, caller, now, error))
+    except Exception as error:
+        error_id = uuid.uuid4().hex
+        logger.exception("message not understood", extra={"error_id": error_id})
+        refusal = unexpected(error_id)
+        return Refusing(*_refuse(refusal, message, codec, caller, now, error, error_id))
+
+
+def close_message(arrival: Arrival, answer: inbox.Answer) -> Answered:
+    """Return the ACK for what the inbox said; the same for the same bytes."""
+    if isinstance(answer, Kept):
+        ack = acknowledge(arrival.message, answer.at)
+        return Answered(ack, arrival.charset, answer.replayed)
+    ack, charset, refused = _refuse(
+        _as_hl7(answer, arrival.message),
+        arrival.message,
+        arrival.charset,
+        arrival.caller,
+        arrival.at,
+        answer,
+    )
+    return Answered(ack, charset, refused=refused)
+
+
+def _header(text: str) -> Message:
+    """Read the header alone, so that a broken message can be answered by its MSH-10."""
+    first = next((line for line in text.strip("\ufeff\x0b\x1c\r\n \t").splitlines() if line), "")
+    try:
+        return parse(first)
+    except Hl7Error:
+        return NOTHING
+
+
+def _arrive(message: Message, raw: bytes, codec: str, caller: Caller, now: datetime) -> Arrival:
+    check(message)
+    _check_processing_id(message)
+    handler = handler_of(message)
+    authority = _authorise(message, caller, handler.family, now)
+    message = message.in_zone(authority.zone)
+    change = handler.understand(message)
+    identifiers, ignored = _identifiers(message, change, authority)
+    _check_soft_match_fields(message, change, authority)
+    return Arrival(
+        at=now,
+        caller=caller,
+        authority=authority,
+        message=message,
+        change=change,
+        identifiers=identifiers,
+        ignored=ignored,
+        raw=raw,
+        charset=codec,
+        key=hashlib.sha256(f"{caller.credential.sender}\n".encode() + raw).digest(),
+        may_create=_may_create(change, identifiers, authority),
+    )
+
+
+def _check_processing_id(message: Message) -> None:
+    allowed = "PTD" if settings.SANDBOX else "P"
+    value = message.msh.get(11)
+    if value not in list(allowed):
+        raise wrong_value(
+            message.msh.at(11),
+            "processing ID",
+            "must be " + " or ".join(allowed),
+            value,
+            condition=Condition.UNSUPPORTED_PROCESSING_ID,
+        )
+
+
+def _authorise(message: Message, caller: Caller, family: str, now: datetime) -> Authority:
+    facility = message.msh.get(4)
+    if caller.credential.partner_id is not None and not facility:
+        raise missing(message.msh.at(4), "sending facility")
+    try:
+        return authorise(registry.get(), caller, facility, family, timezone.localdate(now))
+    except BadAliasPair:
+        must = "must be connecting-alias{data-controller-alias}"
+        raise wrong_value(message.msh.at(4), "sending facility", must, facility) from None
+
+
+def _identifiers(
+    message: Message, change: Change, authority: Authority
+) -> tuple[tuple[identification.KnownIdentifier, ...], tuple[str, ...]]:
+    try:
+        known, ignored = identification.recognise(
+            change.patient.identifiers, authority.controller.id, authority.team_id
+        )
+    except identification.BadIdentifier as error:
+        pid, number = message.find("PID"), int(error.identifier.place[-1])
+        raise wrong_value(
+            pid.at(number), error.type_name, "must be valid", error.identifier.value
+        ) from None
+    kinds = {f"{one.authority[:60]}/{one.type_code[:60]}" for one in ignored}
+    return tuple(known), tuple(sorted(kinds))
+
+
+def _check_soft_match_fields(message: Message, change: Change, authority: Authority) -> None:
+    """A field that the Customer compares is mandatory in every data message."""
+    if isinstance(change, UpdatePatient):
+        return
+    chosen = authority.controller.soft_match_fields
+    for field in matching.not_given(change.patient, chosen):
+        raise missing(message.find("PID").at(*matching.PLACES[field]), matching.LABELS[field])
+
+
+def _may_create(
+    change: Change,
+    identifiers: tuple[identification.KnownIdentifier, ...],
+    authority: Authority,
+) -> bool:
+    if isinstance(change, UpdatePatient):
+        return True
+    return authority.controller.auto_create and any(
+        one.is_national and one.status == identification.VERIFIED for one in identifiers
+    )
+
+
+def _as_hl7(error: Hl7Error | NotAuthorised, message: Message) -> Hl7Error:
+    """Return what the sender reads: one text for every rule of authorisation."""
+    if isinstance(error, Hl7Error):
+        return error
+    return Hl7Error(
+        f"Not authorised to send for [{message.msh.get(4)[:100]}]",
+        code="not-authorised",
+        at=message.msh.at(4),
+        condition=Condition.UNKNOWN_KEY,
+        hint="Ask the Customer named in MSH-4 to check what it has granted",
+    )
+
+
+def _refuse(  # noqa: PLR0913
+    error: Hl7Error,
+    message: Message,
+    codec: str,
+    caller: Caller,
+    now: datetime,
+    cause: Exception,
+    error_id: str = "",
+) -> tuple[Ack, str, Refused]:
+    ack = acknowledge(message, now, error)
+    credential = caller.credential
+    controller_id = credential.organisation_id
+    if isinstance(cause, NotAuthorised):
+        controller_id = cause.controller_id or controller_id
+    return (
+        ack,
+        codec,
+        Refused(
+            at=now,
+            code=error.code,
+            answer=ack.verdict,
+            rule=cause.rule if isinstance(cause, NotAuthorised) else "",
+            location=str(error.at or "")[:30],
+            credential_id=credential.id,
+            partner_id=credential.partner_id,
+            sender_id=credential.organisation_id,
+            controller_id=controller_id,
+            address=caller.address,
+            control_id=message.control_id[:199],
+            type=message.type[:15] if _TYPE.fullmatch(message.type) else "",
+            error_id=error_id,
+        ),
+    )

@@ -1,0 +1,163 @@
+"""A person decides about held messages, and staff about failed ones.
+
+Decisions follow the data point, forwards and backwards: source hl7-api, soft matching.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
+from django.utils import timezone
+
+from hl7ingest import process
+from hl7ingest.hl7v2 import parse
+from hl7ingest.models import (
+    Decision,
+    HeldMessage,
+    InboundMessage,
+    MessageBody,
+    Outcome,
+    QueueEntry,
+    lane_of,
+)
+from hl7ingest.wake import waker
+from pkb import audit
+from pkb.models import User
+from pkb.permissions import administers, is_platform_staff
+from records.apply import NotApplicable
+
+Verdict = HeldMessage.Verdict
+
+
+def approve(*, held: HeldMessage, by: User, why: str = "") -> None:
+    """Apply a held message in its place in the order, and those of the same data point."""
+    _decide(held, by, why, approves=True)
+
+
+def reject(*, held: HeldMessage, by: User, why: str) -> None:
+    """Close a held message, and those of the same data point; nothing reaches the record."""
+    if not why.strip():
+        raise ValidationError("Say why, so that the sender's mistake can be found.")
+    _decide(held, by, why, approves=False)
+
+
+def _decide(held: HeldMessage, by: User, why: str, *, approves: bool) -> None:
+    with transaction.atomic():
+        held = HeldMessage.objects.select_for_update().get(pk=held.pk)
+        if not administers(by, held.controller_id):
+            audit.record(
+                "held.refused", held.message, by=by, organisation=held.controller
+            )
+            refused = True
+        else:
+            refused = False
+            _settle(held, by, why, approves=approves)
+    if refused:
+        raise PermissionDenied
+    process.drain(only=lane_of(held.patient_id))
+    waker.wake()
+
+
+def _settle(held: HeldMessage, by: User, why: str, *, approves: bool) -> None:
+    if held.decided_at is not None:
+        raise ValidationError(f"This message is already decided: {held.get_verdict_display()}.")
+    rows = [held]
+    if held.point_id:
+        rows = list(_same_point(held))
+        Decision.objects.update_or_create(
+            controller_id=held.controller_id,
+            patient_id=held.patient_id,
+            point_kind=held.point_kind,
+            point_id=held.point_id,
+            defaults={
+                "approves": approves,
+                "decided_at": timezone.now(),
+                "decided_by": by,
+                "message_id": held.pk,
+            },
+        )
+    decision = {"decided_by": by, "why": why.strip()}
+    if approves:
+        process.release(rows, Verdict.APPROVED, **decision)
+    else:
+        ids = [row.pk for row in rows]
+        HeldMessage.objects.filter(pk__in=ids).update(
+            verdict=Verdict.REJECTED, decided_at=timezone.now(), **decision
+        )
+        Outcome.objects.filter(pk__in=ids).update(
+            state=Outcome.State.REJECTED, reason="rejected-by-person", at=timezone.now()
+        )
+        process.forget_expectations([held.patient_id])
+    action = "held.approved" if approves else "held.rejected"
+    for row in rows:
+        audit.record(action, row.message, by=by, organisation=row.controller)
+
+
+def _same_point(held: HeldMessage) -> Any:
+    return (
+        HeldMessage.objects.select_for_update()
+        .filter(
+            controller_id=held.controller_id,
+            patient_id=held.patient_id,
+            point_kind=held.point_kind,
+            point_id=held.point_id,
+            decided_at=None,
+        )
+        .order_by("message_id")
+    )
+
+
+def retry(*, message: InboundMessage, by: User) -> None:
+    """Let the worker try a failed message again."""
+    if not is_platform_staff(by):
+        raise PermissionDenied
+    with transaction.atomic():
+        outcome = Outcome.objects.select_for_update().filter(
+            pk=message.pk, state=Outcome.State.FAILED
+        )
+        if not outcome:
+            raise ValidationError("Only a failed message can be tried again.")
+        was_approved = HeldMessage.objects.filter(
+            pk=message.pk, verdict__in=[Verdict.APPROVED, Verdict.RELEASED]
+        ).exists()
+        process.requeue([message.pk], approved=was_approved)
+        audit.record("message.retried", message, by=by, organisation=message.controller)
+    process.drain(only=lane_of(message.patient_id))
+    waker.wake()
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What approving would do: the entries of the effect, or why nothing can be done."""
+
+    entries: list[dict[str, Any]]
+    impossible: str = ""
+
+
+def rehearse(message: InboundMessage) -> Rehearsal:
+    """Return what applying `message` now would do to the record. Nothing is changed."""
+    entry = QueueEntry.of(message, approved=True)
+    entry.message = message
+    try:
+        return Rehearsal(process.rehearse(entry).entries)
+    except NotApplicable as error:
+        return Rehearsal([], error.reason)
+
+
+@transaction.atomic
+def read_raw(*, message: InboundMessage, by: User) -> str:
+    """Return the message's text, one segment a line; the look is put in the audit trail."""
+    if not (is_platform_staff(by) or administers(by, message.controller_id)):
+        raise PermissionDenied
+    audit.record("message.read", message, by=by, organisation=message.controller)
+    return text_of(message)
+
+
+def text_of(message: InboundMessage) -> str:
+    """Return the message's text, one segment a line."""
+    body = MessageBody.objects.get(pk=message.pk)
+    text = bytes(body.raw).decode(body.charset)
+    return "\n".join(segment.line for segment in parse(text).segments)
