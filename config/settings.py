@@ -133,7 +133,7 @@ if REDIS_URL:
         "visibility_timeout": 300,
     }
 else:
-    CELERY_BROKER_URL = "filesystem://"
+    CELERY_BROKER_URL = "filesystem://localhost//"
     CELERY_BROKER_TRANSPORT_OPTIONS = {
         "data_folder_in": _BROKER / "queue",
         "data_folder_out": _BROKER / "queue",
