@@ -124,20 +124,20 @@ def _alone(lease: lanes.Lease, entry: QueueEntry) -> int:
         state, reason = State.REJECTED, error.reason
     except _TooOften:
         state, reason, error_id = State.FAILED, "tried-too-often", uuid.uuid4().hex
-        logger.error("message given up", extra={"message": entry.pk, "error_id": error_id})
+        logger.error("message given up", extra={"message_id": entry.pk, "error_id": error_id})
     except (lanes.LeaseLost, InterfaceError):
         raise
     except (OperationalError, IntegrityError) as error:  # another attempt may mend it
         logger.warning(
             "message will be tried again",
-            extra={"message": entry.pk, "attempts": attempts, "raised": type(error).__name__},
+            extra={"message_id": entry.pk, "attempts": attempts, "raised": type(error).__name__},
         )
         again = timezone.now() + BACKOFF * 2 ** (attempts - 1)
         QueueEntry.objects.filter(pk=entry.pk).update(ready_at=again)
         return 0
     except Exception:
         state, reason, error_id = State.FAILED, "internal-error", uuid.uuid4().hex
-        logger.exception("message failed", extra={"message": entry.pk, "error_id": error_id})
+        logger.exception("message failed", extra={"message_id": entry.pk, "error_id": error_id})
     with transaction.atomic():
         lanes.hold(lease)
         _finish([Outcome(message_id=entry.pk, state=state, reason=reason, error_id=error_id)])
