@@ -17,9 +17,7 @@ def register() -> None:
     register_check(commits_are_durable, "database")
 
 
-def settings_are_right(
-    app_configs: Sequence[AppConfig] | None, **_: Any
-) -> list[CheckMessage]:
+def settings_are_right(app_configs: Sequence[AppConfig] | None, **_: Any) -> list[CheckMessage]:
     """Return what is wrong with the settings."""
     found: list[CheckMessage] = []
     if not settings.EMBEDDED and not settings.SECRET_KEY_FROM_ENVIRONMENT:

@@ -88,9 +88,7 @@ def load() -> None:
         riverside.save()
         TeamAlias.objects.create(team=royal.teams.get(name="Cardiology"), value="cardiology")
         _partner(royal, riverside, staff)
-        device_maker = Organisation.objects.create(
-            name="Example Device Company", has_access=False
-        )
+        device_maker = Organisation.objects.create(name="Example Device Company", has_access=False)
         services.issue_credential(username="org_devices", organisation=device_maker, by=staff)
     _people()
 

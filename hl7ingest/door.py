@@ -211,8 +211,6 @@ def _look() -> None:
     types.get()
 
 
-
-
 def _head(scope: Scope) -> Head:
     client = scope.get("client")
     return Head(

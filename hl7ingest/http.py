@@ -152,9 +152,7 @@ def wrap(head: Head, ack: Ack, charset: str, *, replayed: bool = False) -> Respo
     """Return the HTTP answer that carries an acknowledgement: 200, AA, AR and AE alike."""
     extra = {"idempotent-replayed": "true"} if replayed else {}
     if head.is_soap:
-        return Response(
-            200, soap.answer(ack.text), {"content-type": soap.CONTENT_TYPE} | extra
-        )
+        return Response(200, soap.answer(ack.text), {"content-type": soap.CONTENT_TYPE} | extra)
     codec = "utf-8" if charset == "utf-8-sig" else charset
     return Response(
         200,

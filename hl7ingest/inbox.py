@@ -237,9 +237,7 @@ def check_can_create(arrival: Arrival) -> None:
         )
 
 
-def _check_reach(
-    arrival: Arrival, known: _Known, patient_id: uuid.UUID, is_expected: bool
-) -> None:
+def _check_reach(arrival: Arrival, known: _Known, patient_id: uuid.UUID, is_expected: bool) -> None:
     """A team's grant reaches that team's patients only, and does not say who the others are."""
     reach = arrival.authority.reach
     if reach is None:
@@ -318,17 +316,14 @@ def _message(arrival: Arrival, patient_id: uuid.UUID) -> InboundMessage:
 def file_refusals(refusals: Sequence[Refused]) -> None:
     """Put refusals on file."""
     Refusal.objects.bulk_create(
-        Refusal(**(asdict(refused) | {"address": refused.address or None}))
-        for refused in refusals
+        Refusal(**(asdict(refused) | {"address": refused.address or None})) for refused in refusals
     )
 
 
 def note_use(uses: dict[int, tuple[datetime, str]]) -> None:
     """Note when, and from where, secrets were last used. Not a change of the configuration."""
     for secret_id, (at, address) in uses.items():
-        Secret.objects.filter(pk=secret_id).update(
-            last_used_at=at, last_used_from=address or None
-        )
+        Secret.objects.filter(pk=secret_id).update(last_used_at=at, last_used_from=address or None)
 
 
 def _emails(arrival: Arrival) -> tuple[str, ...]:

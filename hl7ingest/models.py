@@ -27,19 +27,13 @@ class InboundMessage(models.Model):
     """
 
     received_at = models.DateTimeField()
-    credential = models.ForeignKey(
-        Credential, models.PROTECT, related_name="+", db_index=False
-    )
+    credential = models.ForeignKey(Credential, models.PROTECT, related_name="+", db_index=False)
     address = models.GenericIPAddressField(null=True)
     partner = models.ForeignKey(
         Partner, models.PROTECT, null=True, related_name="+", db_index=False
     )
-    connecting = models.ForeignKey(
-        Organisation, models.PROTECT, related_name="+", db_index=False
-    )
-    controller = models.ForeignKey(
-        Organisation, models.PROTECT, related_name="+", db_index=False
-    )
+    connecting = models.ForeignKey(Organisation, models.PROTECT, related_name="+", db_index=False)
+    controller = models.ForeignKey(Organisation, models.PROTECT, related_name="+", db_index=False)
     team = models.ForeignKey(Team, models.PROTECT, null=True, related_name="+", db_index=False)
     grant = models.ForeignKey(Grant, models.PROTECT, null=True, related_name="+", db_index=False)
     control_id = models.CharField("MSH-10", max_length=199)

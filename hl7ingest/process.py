@@ -276,9 +276,7 @@ class _Work:
         patient = self.workspace.patient(entry.patient_id)
         if patient is None:
             return None
-        if differences := matching.soft_match(
-            change.patient, patient, message.terms["soft_match"]
-        ):
+        if differences := matching.soft_match(change.patient, patient, message.terms["soft_match"]):
             return Cause.SOFT_MATCH, [asdict(difference) for difference in differences]
         return None
 
@@ -360,9 +358,9 @@ def forget_expectations(patients: Iterable[uuid.UUID]) -> None:
     if not rows:
         return
     met = set(
-        PatientIdentifier.objects.filter(
-            patient__in={row.patient_id for row in rows}
-        ).values_list("type_id", "value")
+        PatientIdentifier.objects.filter(patient__in={row.patient_id for row in rows}).values_list(
+            "type_id", "value"
+        )
     )
     awaited = {row.patient_id for row in rows}
     hopeful = set(
@@ -373,9 +371,7 @@ def forget_expectations(patients: Iterable[uuid.UUID]) -> None:
         )
     )
     gone = [
-        row.pk
-        for row in rows
-        if (row.type_id, row.value) in met or row.patient_id not in hopeful
+        row.pk for row in rows if (row.type_id, row.value) in met or row.patient_id not in hopeful
     ]
     Expected.objects.filter(pk__in=gone).delete()
 
@@ -400,9 +396,8 @@ def _context(entry: QueueEntry, change: Change, workspace: Workspace) -> Context
         message_id=message.pk,
         amends_customer_data=message.terms["amends_customer_data"],
         may_create=message.terms["may_create"],
-        links_teams=controller.has_access and (
-            isinstance(change, UpdatePatient) or message.terms["may_create"]
-        ),
+        links_teams=controller.has_access
+        and (isinstance(change, UpdatePatient) or message.terms["may_create"]),
         creating_team=(team.id, team.organisation_id) if team else None,
     )
 

@@ -48,9 +48,7 @@ def _decide(held: HeldMessage, by: User, why: str, *, approves: bool) -> None:
     with transaction.atomic():
         held = HeldMessage.objects.select_for_update().get(pk=held.pk)
         if not administers(by, held.controller_id):
-            audit.record(
-                "held.refused", held.message, by=by, organisation=held.controller
-            )
+            audit.record("held.refused", held.message, by=by, organisation=held.controller)
             refused = True
         else:
             refused = False

@@ -39,9 +39,7 @@ class Authority:
     clinical_guard: str = "allow"
 
 
-def authorise(
-    registry: Registry, caller: Caller, msh_4: str, kind: str, today: date
-) -> Authority:
+def authorise(registry: Registry, caller: Caller, msh_4: str, kind: str, today: date) -> Authority:
     """Return the authority of `caller` to send a message of `kind` with this MSH-4.
 
     A partner's MSH-4 must be an alias pair, or `BadAliasPair` is raised.

@@ -172,12 +172,8 @@ class Alias(Configured):
 class Delegation(Configured):
     """A controller's word that another Customer may connect partners for its data."""
 
-    controller = models.ForeignKey(
-        Organisation, models.PROTECT, related_name="delegations_given"
-    )
-    connecting = models.ForeignKey(
-        Organisation, models.PROTECT, related_name="delegations_held"
-    )
+    controller = models.ForeignKey(Organisation, models.PROTECT, related_name="delegations_given")
+    connecting = models.ForeignKey(Organisation, models.PROTECT, related_name="delegations_held")
     made_at = models.DateTimeField(auto_now_add=True)
     made_by = models.ForeignKey(User, models.PROTECT, editable=False, related_name="+")
     revoked_at = models.DateTimeField(null=True, editable=False)

@@ -119,8 +119,7 @@ def read() -> Registry:
             for team in Team.objects.select_related("organisation")
         },
         aliases={
-            (alias.partner_id, alias.value): alias.organisation_id
-            for alias in Alias.objects.all()
+            (alias.partner_id, alias.value): alias.organisation_id for alias in Alias.objects.all()
         },
         delegations=frozenset(
             Delegation.objects.filter(revoked_at=None).values_list("controller", "connecting")

@@ -95,9 +95,7 @@ def revoke_credential(*, credential: Credential, by: User) -> Credential:
 
 
 @transaction.atomic
-def assign_alias(
-    *, partner: Partner, organisation: Organisation, value: str, by: User
-) -> Alias:
+def assign_alias(*, partner: Partner, organisation: Organisation, value: str, by: User) -> Alias:
     """Give `partner` a name for `organisation` to send in MSH-4."""
     alias = Alias(partner=partner, organisation=organisation, value=value)
     alias.full_clean()
@@ -143,9 +141,7 @@ def revoke_delegation(*, delegation: Delegation, by: User) -> Delegation:
     if delegation.revoked_at is None:
         delegation.revoked_at, delegation.revoked_by = timezone.now(), by
         delegation.save(update_fields=["revoked_at", "revoked_by"])
-        audit.record(
-            "delegation.revoked", delegation, by=by, organisation=delegation.controller
-        )
+        audit.record("delegation.revoked", delegation, by=by, organisation=delegation.controller)
     return delegation
 
 

@@ -107,9 +107,7 @@ def recognise(
     return list(known.values()), ignored
 
 
-def _type_of(
-    identifier: Identifier, organisation_id: int, team_id: int | None
-) -> TypeEntry | None:
+def _type_of(identifier: Identifier, organisation_id: int, team_id: int | None) -> TypeEntry | None:
     for entry in types.get():
         if (
             entry.type_code == identifier.type_code

@@ -107,9 +107,7 @@ def why_dates_differ(sent: date | None, held: date | None) -> str:
     digits = sum(a != b for a, b in zip(f"{sent:%Y%m%d}", f"{held:%Y%m%d}", strict=True))
     if digits == 1:
         return "one digit differs"
-    same = [
-        name for name in ("year", "month", "day") if getattr(sent, name) == getattr(held, name)
-    ]
+    same = [name for name in ("year", "month", "day") if getattr(sent, name) == getattr(held, name)]
     if same:
         return f"only the {' and the '.join(same)} agree{'s' if len(same) == 1 else ''}"
     return "the dates are different"
@@ -126,9 +124,9 @@ def _family_name(details: PatientDetails, patient: Patient) -> str | None:
         return "one letter differs"
     if normal(sent) == normal(patient.given_name):
         return "family and given name look swapped"
-    same_person = details.born_on == patient.born_on and normal(
-        details.given_name or ""
-    ) == normal(patient.given_name)
+    same_person = details.born_on == patient.born_on and normal(details.given_name or "") == normal(
+        patient.given_name
+    )
     if same_person:
         return "given name and date of birth agree: perhaps a married or maiden name"
     return "the names are different"

@@ -137,9 +137,7 @@ class Workspace:
 _sources: dict[str, int] = {}
 
 
-def source_id(
-    partner: int | None, connecting: int, controller: int, team: int | None
-) -> int:
+def source_id(partner: int | None, connecting: int, controller: int, team: int | None) -> int:
     """Return the id of the source that these make; kept for good, so remembered for good."""
     key = f"{partner}/{connecting}/{controller}/{team}"
     if key not in _sources:

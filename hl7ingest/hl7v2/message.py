@@ -36,9 +36,7 @@ class Delimiters:
     @property
     def msh_2(self) -> str:
         """The encoding characters as MSH-2 holds them."""
-        return (
-            self.component + self.repetition + self.escape + self.subcomponent + self.truncation
-        )
+        return self.component + self.repetition + self.escape + self.subcomponent + self.truncation
 
     def unescape(self, text: str) -> str:
         r"""Return `text` with its escape sequences read.
@@ -225,9 +223,7 @@ class Message:
         if self.segments and self.segments[0].zone is zone:
             return self
         return Message(
-            tuple(
-                Segment(s.name, s.line, s.occurrence, s.delimiters, zone) for s in self.segments
-            ),
+            tuple(Segment(s.name, s.line, s.occurrence, s.delimiters, zone) for s in self.segments),
             self.delimiters,
         )
 

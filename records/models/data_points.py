@@ -37,9 +37,7 @@ class DataPoint(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     patient = models.ForeignKey("records.Patient", models.PROTECT)
-    controller = models.ForeignKey(
-        Organisation, models.PROTECT, related_name="+", db_index=False
-    )
+    controller = models.ForeignKey(Organisation, models.PROTECT, related_name="+", db_index=False)
     external_id = models.CharField(max_length=200)
     origin = models.ForeignKey(  # who created it, and so whose it is to amend
         Source, models.PROTECT, related_name="+", db_index=False

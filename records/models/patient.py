@@ -125,9 +125,7 @@ class PatientTeam(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     patient = models.ForeignKey(Patient, models.PROTECT, related_name="teams")
     team = models.ForeignKey(Team, models.PROTECT, related_name="patients")
-    organisation = models.ForeignKey(
-        Organisation, models.PROTECT, related_name="+", db_index=False
-    )
+    organisation = models.ForeignKey(Organisation, models.PROTECT, related_name="+", db_index=False)
     source = models.ForeignKey(Source, models.PROTECT, related_name="+", db_index=False)
     message_id = models.BigIntegerField("message", null=True)
     created_at = models.DateTimeField()

@@ -33,7 +33,9 @@ def pid(
 
 def a28(control_id: str = "a28-1", **given: str) -> str:
     """Return an A28; `identifiers`, `name`, `born`, `rest` are PID's, the others MSH's."""
-    person = {key: given.pop(key) for key in ("identifiers", "name", "born", "rest") if key in given}
+    person = {
+        key: given.pop(key) for key in ("identifiers", "name", "born", "rest") if key in given
+    }
     return msh(given.pop("kind", "ADT^A28"), control_id=control_id, **given) + pid(**person)
 
 
@@ -47,7 +49,9 @@ def siu(
     **given: str,
 ) -> str:
     """Return an SIU; `sch` is what follows SCH-1, `more` further segments after PV1."""
-    person = {key: given.pop(key) for key in ("identifiers", "name", "born", "rest") if key in given}
+    person = {
+        key: given.pop(key) for key in ("identifiers", "name", "born", "rest") if key in given
+    }
     pv1 = f"PV1|||^^^^^^^^{location}\r" if location else ""
     header = msh(f"SIU^{event}", control_id=control_id, **given)
     return f"{header}{pid(**person)}SCH|{placer}{sch}\r{pv1}{more}"
@@ -63,7 +67,9 @@ def mdm(
     **given: str,
 ) -> str:
     """Return an MDM; `obx` are its OBX segments, `more` what stands between TXA and OBX."""
-    person = {key: given.pop(key) for key in ("identifiers", "name", "born", "rest") if key in given}
+    person = {
+        key: given.pop(key) for key in ("identifiers", "name", "born", "rest") if key in given
+    }
     header = msh(f"MDM^{event}", control_id=control_id, **given)
     if event == "T11":
         return f"{header}{pid(**person)}TXA||||||||||||{number}\r"

@@ -46,7 +46,11 @@ class Command(BaseCommand):
                 log = (logs / f"{name}.log").open("wb")
                 with log:
                     process = subprocess.Popen(  # noqa: S603
-                        command, stdout=log, stderr=log, cwd=settings.BASE_DIR, start_new_session=True
+                        command,
+                        stdout=log,
+                        stderr=log,
+                        cwd=settings.BASE_DIR,
+                        start_new_session=True,
                     )
                 started.append((name, process))
             _wait_until_ready(port, logs, started)
