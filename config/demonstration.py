@@ -99,7 +99,7 @@ def _user(username: str, *, is_platform_staff: bool = False) -> User:
         password=PASSWORD,
         is_staff=True,
         is_platform_staff=is_platform_staff,
-        first_name=username.split(".")[0].capitalize(),
+        first_name=username.split(".", maxsplit=1)[0].capitalize(),
     )
 
 
@@ -111,14 +111,12 @@ def _customer(name: str, administrator: str, teams: list[str], staff: User) -> O
     Membership.objects.create(user=_user(administrator), organisation=organisation)
     IdentifierType.objects.create(
         name=f"Hospital number, {name}",
-        authority=name.split()[0].upper(),
+        authority=_short(name).upper(),
         type_code="MR",
         scope=IdentifierType.Scope.ORGANISATION,
         organisation=organisation,
     )
-    services.issue_credential(
-        username=f"org_{name.split()[0].lower()}", organisation=organisation, by=staff
-    )
+    services.issue_credential(username=f"org_{_short(name)}", organisation=organisation, by=staff)
     return organisation
 
 
@@ -145,7 +143,7 @@ def _partner(royal: Organisation, riverside: Organisation, staff: User) -> None:
 def _people() -> None:
     """Send each person's A28 as the hospital's own feed would."""
     clock.forget()
-    callers = {name: _caller(f"org_{name.split()[0].lower()}") for name in (ROYAL, RIVERSIDE)}
+    callers = {name: _caller(f"org_{_short(name)}") for name in (ROYAL, RIVERSIDE)}
     for number, person in zip(nhs_numbers(), PEOPLE, strict=False):
         answered = receive(_a28(number, person).encode(), callers[person.customer])
         if answered.ack.verdict != "AA":
@@ -153,6 +151,11 @@ def _people() -> None:
     shared = list(islice(nhs_numbers(), len(PEOPLE)))[-1]
     receive(_a28(shared, PEOPLE[-1], "2").encode(), callers[RIVERSIDE])
     drain()
+
+
+def _short(name: str) -> str:
+    """Return the first word of a Customer's name: in its username, and its authority."""
+    return name.partition(" ")[0].lower()
 
 
 def nhs_numbers() -> list[str]:
@@ -168,7 +171,7 @@ def _caller(username: str) -> Caller:
 
 
 def _a28(number: str, person: Person, suffix: str = "1") -> str:
-    authority = person.customer.split()[0].upper()
+    authority = _short(person.customer).upper()
     local = f"{authority[0]}{number[-6:]}^^^{authority}^MR"
     national = f"{number}^^^NHS^NH{{status:{person.status}}}"
     if suffix == "2":

@@ -21,9 +21,9 @@ from django.utils import timezone
 from hl7ingest import http
 from hl7ingest.arrival import Arrival, NotKept, Refused
 from hl7ingest.gather import Gatherer
-from hl7ingest.http import Head, Response
 from hl7ingest.hl7v2 import NOTHING, acknowledge
 from hl7ingest.hl7v2.ack import unexpected
+from hl7ingest.http import Head, Response
 from hl7ingest.receive import Answered, Refusing, close_message, open_message
 from partners.authentication import Caller
 from partners.registry import registry
@@ -115,7 +115,7 @@ class Door:
         except _TooSlow:
             return http.too_slow()
         except (NotKept, TimeoutError, DatabaseError, InterfaceError) as error:
-            logger.error("no answer", extra={"raised": type(error).__name__})
+            logger.warning("no answer", extra={"raised": type(error).__name__})
             return http.unavailable(head)
         except _Gone:
             raise

@@ -85,7 +85,8 @@ class Gatherer:
             self._running = False
 
     def _take(self) -> list[Waiting]:
-        batch, size = [], 0
+        batch: list[Waiting] = []
+        size = 0
         while self._line and len(batch) < MOST_MESSAGES and size < MOST_BYTES:
             item, future = self._line.popleft()
             size += len(item.raw) if isinstance(item, Arrival) else 0

@@ -168,7 +168,7 @@ def _judge(arrival: Arrival, known: _Known) -> uuid.UUID:
             if known.emails.get(address, patient_id) != patient_id:
                 raise email_taken(address)
     else:
-        _check_reach(arrival, known, patient_id, is_expected)
+        _check_reach(arrival, known, patient_id, is_expected=is_expected)
         _check_point(arrival, known, patient_id)
     return patient_id
 
@@ -237,7 +237,9 @@ def check_can_create(arrival: Arrival) -> None:
         )
 
 
-def _check_reach(arrival: Arrival, known: _Known, patient_id: uuid.UUID, is_expected: bool) -> None:
+def _check_reach(
+    arrival: Arrival, known: _Known, patient_id: uuid.UUID, *, is_expected: bool
+) -> None:
     """A team's grant reaches that team's patients only, and does not say who the others are."""
     reach = arrival.authority.reach
     if reach is None:
@@ -256,13 +258,16 @@ def _check_reach(arrival: Arrival, known: _Known, patient_id: uuid.UUID, is_expe
 def _check_point(arrival: Arrival, known: _Known, patient_id: uuid.UUID) -> None:
     """Refuse a data point of another patient or owner, and a new one that lacks something."""
     change, key = arrival.change, _point_key(arrival)
-    assert key is not None and not isinstance(change, UpdatePatient)
+    assert key is not None
+    assert not isinstance(change, UpdatePatient)
     owner = known.points.get(key)
     owning_patient = owner.patient_id if owner else known.waiting.get(key, patient_id)
     if owning_patient != patient_id:
         raise other_patients_point(change.place)
     if owner and not points.may_amend(
-        owner.partner_id, arrival.authority.partner_id, arrival.authority.amends_customer_data
+        owner.partner_id,
+        arrival.authority.partner_id,
+        customers_too=arrival.authority.amends_customer_data,
     ):
         raise NotAuthorised("data point of another sender", arrival.authority.controller.id)
     if owner is None and key not in known.waiting:

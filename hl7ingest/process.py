@@ -81,7 +81,7 @@ def _work(lease: lanes.Lease) -> int:
                 return _settle(entries)
         except (lanes.LeaseLost, InterfaceError):
             raise
-        except Exception as error:  # one of them fails: which one is found below
+        except Exception as error:  # noqa: BLE001  (one fails: which one is found below)
             logger.info("batch undone", extra={"raised": type(error).__name__})
     return sum(_alone(lease, entry) for entry in entries)
 
@@ -97,7 +97,8 @@ def _ready(lease: lanes.Lease) -> list[QueueEntry]:
         .select_related("message")
         .order_by("message_id")[:MOST]
     )
-    entries, size = [], 0
+    entries: list[QueueEntry] = []
+    size = 0
     for entry in found:
         if entries and size + entry.message.size > MOST_BYTES:
             break
@@ -124,7 +125,7 @@ def _alone(lease: lanes.Lease, entry: QueueEntry) -> int:
         state, reason = State.REJECTED, error.reason
     except _TooOften:
         state, reason, error_id = State.FAILED, "tried-too-often", uuid.uuid4().hex
-        logger.error("message given up", extra={"message_id": entry.pk, "error_id": error_id})
+        logger.exception("message given up", extra={"message_id": entry.pk, "error_id": error_id})
     except (lanes.LeaseLost, InterfaceError):
         raise
     except (OperationalError, IntegrityError) as error:  # another attempt may mend it

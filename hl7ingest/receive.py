@@ -211,7 +211,7 @@ def _as_hl7(error: Hl7Error | NotAuthorised, message: Message) -> Hl7Error:
     )
 
 
-def _refuse(  # noqa: PLR0913
+def _refuse(
     error: Hl7Error,
     message: Message,
     codec: str,

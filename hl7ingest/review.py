@@ -77,13 +77,12 @@ def _settle(held: HeldMessage, by: User, why: str, *, approves: bool) -> None:
                 "message_id": held.pk,
             },
         )
-    decision = {"decided_by": by, "why": why.strip()}
     if approves:
-        process.release(rows, Verdict.APPROVED, **decision)
+        process.release(rows, Verdict.APPROVED, decided_by=by, why=why.strip())
     else:
         ids = [row.pk for row in rows]
         HeldMessage.objects.filter(pk__in=ids).update(
-            verdict=Verdict.REJECTED, decided_at=timezone.now(), **decision
+            verdict=Verdict.REJECTED, decided_at=timezone.now(), decided_by=by, why=why.strip()
         )
         Outcome.objects.filter(pk__in=ids).update(
             state=Outcome.State.REJECTED, reason="rejected-by-person", at=timezone.now()

@@ -38,7 +38,7 @@ class Waker:
             self._wanted.clear()
             try:
                 current_app.send_task(DRAIN, expires=60, retry=False)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001  (whatever a transport raises)
                 logger.warning("wake-up not sent", extra={"raised": type(error).__name__})
                 time.sleep(1)
             time.sleep(AT_MOST_EVERY)

@@ -99,7 +99,7 @@ def _named(registry: Registry, partner_id: int, alias: str, role: str) -> Organi
     return registry.organisations[found]
 
 
-def _live_grants(  # noqa: PLR0913
+def _live_grants(
     registry: Registry,
     partner_id: int,
     connecting: OrganisationEntry,

@@ -146,7 +146,7 @@ def revoke_delegation(*, delegation: Delegation, by: User) -> Delegation:
 
 
 @transaction.atomic
-def grant_access(  # noqa: PLR0913
+def grant_access(
     *,
     partner: Partner,
     organisation: Organisation,

@@ -9,8 +9,8 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
-import nhs_number
 from django.conf import settings
+from nhs_number.validate import is_valid
 
 from pkb.configuration import Remembered
 from records.changes import Identifier
@@ -145,4 +145,4 @@ def is_nhs_number(value: str) -> bool:
         return False
     if len(set(value)) == 1 and not settings.SANDBOX:
         return False
-    return bool(nhs_number.is_valid(value))
+    return bool(is_valid(value))

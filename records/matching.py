@@ -68,11 +68,11 @@ def soft_match(
     details: PatientDetails, patient: Patient, fields: Iterable[str]
 ) -> list[Difference]:
     """Return what differs between the message and the record; nothing is a match."""
-    differences = []
-    for field in sorted(fields):
-        if reason := _COMPARISONS[field](details, patient):
-            differences.append(Difference(field, LABELS[field], reason))
-    return differences
+    return [
+        Difference(field, LABELS[field], reason)
+        for field in sorted(fields)
+        if (reason := _COMPARISONS[field](details, patient))
+    ]
 
 
 def not_given(details: PatientDetails, fields: Iterable[str]) -> list[str]:
@@ -83,7 +83,7 @@ def not_given(details: PatientDetails, fields: Iterable[str]) -> list[str]:
 def normal(text: str) -> str:
     """Return `text` without case, accents, punctuation and spacing.
 
-    >>> normal("O’Neill-Smïth ")
+    >>> normal("O'Neill-Smïth ")
     'oneillsmith'
     """
     plain = unicodedata.normalize("NFKD", text.casefold())

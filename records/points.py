@@ -41,7 +41,7 @@ def owners(keys: Iterable[PointKey]) -> dict[PointKey, Owner]:
     return found
 
 
-def may_amend(owner: int | None, partner: int | None, amends_customer_data: bool) -> bool:
+def may_amend(owner: int | None, partner: int | None, *, customers_too: bool) -> bool:
     """Return whether `partner` (None: the Customer itself) may touch what `owner` created.
 
     The Customer may amend all in its namespace, a partner its own, and the Customer's where the
@@ -49,4 +49,4 @@ def may_amend(owner: int | None, partner: int | None, amends_customer_data: bool
     """
     if partner is None or owner == partner:
         return True
-    return owner is None and amends_customer_data
+    return owner is None and customers_too

@@ -14,7 +14,7 @@ class DurableFileStorage(FileSystemStorage):
     Names are made of the content, so a name that exists already holds the same bytes.
     """
 
-    def get_available_name(self, name: str, max_length: int | None = None) -> str:
+    def get_available_name(self, name: str, max_length: int | None = None) -> str:  # noqa: ARG002
         return name
 
     def _save(self, name: str, content: File[bytes]) -> str:

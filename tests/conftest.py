@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -153,20 +153,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--spec-matrix"):
-        config.stash[_MATRIX] = [
-            (*mark.args, item.nodeid) for item in items for mark in item.iter_markers("spec")
-        ]
+        kept = [(*mark.args, item.nodeid) for item in items for mark in item.iter_markers("spec")]
+        config.stash[_MATRIX] = kept
 
 
-_MATRIX = pytest.StashKey[list[tuple[str, ...]]]()
+_MATRIX = pytest.StashKey[Iterable[tuple[str, ...]]]()
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     if not config.getoption("--spec-matrix"):
         return
     sections: dict[str, list[str]] = {}
-    for *section, node in sorted(config.stash[_MATRIX]):
-        sections.setdefault(": ".join(section), []).append(node)
+    for entry in sorted(config.stash[_MATRIX]):
+        sections.setdefault(": ".join(entry[:-1]), []).append(entry[-1])
     for section, nodes in sections.items():
         terminalreporter.write_line(f"{section}  ({len(nodes)})")
         for node in nodes:

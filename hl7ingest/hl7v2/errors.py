@@ -92,7 +92,7 @@ class Hl7Error(Exception):
         return f"{self.code} at {self.at}" if self.at else self.code
 
 
-def wrong_value(  # noqa: PLR0913
+def wrong_value(
     at: Location,
     name: str,
     must: str,

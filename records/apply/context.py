@@ -54,7 +54,7 @@ class Context:
         if point.patient_id != self.patient_id:
             raise NotApplicable("data-point-of-another-patient")
         if not points.may_amend(
-            point.origin.partner_id, self.partner_id, self.amends_customer_data
+            point.origin.partner_id, self.partner_id, customers_too=self.amends_customer_data
         ):
             raise NotApplicable("data-point-of-another-sender")
         return point

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -128,7 +129,7 @@ def _wait_until_ready(
 
 def _web_is_ready(port: int) -> bool:
     try:
-        with urllib.request.urlopen(f"http://{HOST}:{port}/readyz", timeout=2) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"http://{HOST}:{port}/readyz", timeout=2) as answer:
             return bool(json.load(answer)["ready"])
     except (OSError, ValueError, urllib.error.URLError):
         return False
@@ -150,11 +151,7 @@ def _stop(started: list[tuple[str, subprocess.Popen[bytes]]]) -> None:
             process.terminate()
     deadline = time.monotonic() + GRACE
     for _, process in started:
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            pass
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
