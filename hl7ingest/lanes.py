@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from hl7ingest.models import Lane, QueueEntry
 
-LEASE = timedelta(seconds=60)
+LEASE = timedelta(seconds=10)  # a longer transaction is safe: its lanes stay locked
 LANES_AT_ONCE = 64
 LOOK_AHEAD = 400  # waiting messages among which lanes are chosen
 
