@@ -105,13 +105,14 @@ def _check_free(port: int) -> None:
 
 
 def _commands(port: int) -> dict[str, list[str]]:
-    """Return what runs: the same two programs as in the Procfile, for one machine."""
+    """Return what runs: the same programs as in the Procfile, for one machine."""
     here = Path(sys.executable).parent
     web = ["--interface", "asgi", "--http", "1", "--no-ws", "--host", HOST, "--port", str(port)]
-    worker = ["worker", "--beat", "--concurrency", "1", "--loglevel", "INFO"]
+    celery = [str(here / "celery"), "-A", "config"]
     return {
         "web": [str(here / "granian"), *web, "config.asgi:application"],
-        "worker": [str(here / "celery"), "-A", "config", *worker],
+        "worker": [*celery, "worker", "--concurrency", "1", "--loglevel", "INFO"],
+        "beat": [*celery, "beat", "--loglevel", "WARNING"],
     }
 
 
