@@ -24,7 +24,7 @@ from pkb.models import Organisation
 
 HOST = "127.0.0.1"
 PATIENCE = 60.0  # seconds until everything must be ready
-GRACE = 10.0  # seconds a process has to stop
+GRACE = 2.0  # seconds to stop in; one that is killed loses nothing
 
 
 class Command(BaseCommand):
