@@ -17,7 +17,6 @@ from hl7ingest.hl7v2.errors import Condition, Hl7Error, Location, missing, wrong
 from hl7ingest.hl7v2.timestamp import Moment, read_moment
 
 NULL = '""'  # the HL7 null: the sender clears the field
-_ENDS = re.compile(r"\r\n|\r|\n")
 _NAME = re.compile(r"[A-Z][A-Z0-9]{2}")
 _LONDON = ZoneInfo("Europe/London")
 
@@ -240,7 +239,8 @@ def parse(text: str) -> Message:
     >>> parse("MSH|^~\\&|App|Site\rPID|||919^^^NHS").find("PID").get(3)
     '919'
     """
-    lines = [line for line in _ENDS.split(text.strip("\ufeff\x0b\x1c\r\n \t")) if line.strip()]
+    text = text.strip("\ufeff\x0b\x1c\r\n \t").replace("\r\n", "\r").replace("\n", "\r")
+    lines = [line for line in text.split("\r") if line and not line.isspace()]
     if not lines:
         raise _no_message("The message is empty", "empty-message")
     delimiters = _delimiters(lines[0])
