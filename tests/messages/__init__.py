@@ -2,6 +2,8 @@
 
 import base64
 
+from hl7ingest.hl7v2 import parse
+
 NHS = "9990000018"  # valid, of the test range
 
 
@@ -75,3 +77,13 @@ def mdm(
         return f"{header}{pid(**person)}TXA||||||||||||{number}\r"
     txa = f"TXA|1|{kind}||20260102090000+0000||||||||{number}||||letter.txt|AU\r"
     return f"{header}{pid(**person)}{txa}{more}{obx}"
+
+
+def verdict(ack: str) -> str:
+    """Return MSA-1 of an acknowledgement."""
+    return parse(ack).find("MSA").get(1)
+
+
+def told(ack: str) -> str:
+    """Return MSA-3 of an acknowledgement, its escapes read."""
+    return parse(ack).find("MSA").get(3)
