@@ -125,6 +125,29 @@ def allow_network(
 
 
 @transaction.atomic
+def remove_alias(*, alias: Alias, by: User) -> None:
+    """Take a partner's name for an organisation away; what was sent under it stays."""
+    audit.record(
+        "alias.removed",
+        alias,
+        by=by,
+        organisation=alias.organisation,
+        partner=alias.partner_id,
+        value=alias.value,
+    )
+    alias.delete()
+
+
+@transaction.atomic
+def remove_network(*, network: Network, by: User) -> None:
+    """Let no more calls come from a network; with the last one gone, any address is let in."""
+    audit.record(
+        "network.removed", network, by=by, organisation=network.organisation, cidr=network.cidr
+    )
+    network.delete()
+
+
+@transaction.atomic
 def delegate(*, controller: Organisation, connecting: Organisation, by: User) -> Delegation:
     """Record that `connecting` may connect its partners for the data of `controller`."""
     delegation = Delegation(controller=controller, connecting=connecting, made_by=by)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import UserManager as DjangoUserManager
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 from django.db import models
@@ -185,12 +186,29 @@ class TeamAlias(Configured):
         super().save(*args, **kwargs)
 
 
+class UserManager(DjangoUserManager["User"]):
+    """Makes users; who is made on the command line runs the platform."""
+
+    def create_superuser(
+        self,
+        username: str,
+        email: str | None = None,
+        password: str | None = None,
+        **extra_fields: Any,
+    ) -> User:
+        return super().create_superuser(
+            username, email, password, **{"is_platform_staff": True} | extra_fields
+        )
+
+
 class User(AbstractUser):
     """A person who signs in."""
 
     is_platform_staff = models.BooleanField(
         default=False, help_text="Runs the platform: credentials, grants, the health of the feeds."
     )
+
+    objects: ClassVar[UserManager] = UserManager()
 
 
 class Membership(models.Model):

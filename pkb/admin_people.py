@@ -1,0 +1,135 @@
+"""The people who sign in, and what they administer."""
+
+# ruff: noqa: ARG002  -- the signatures are Django's
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth import admin as auth
+from django.contrib.auth.forms import BaseUserCreationForm
+from django.contrib.auth.models import Group
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from pkb import services
+from pkb.configured_admin import ConfiguredAdmin, ScopedInline, line_link, pill
+from pkb.deeds import Choose, Deed
+from pkb.models import Membership, User
+from pkb.scoped_admin import signed_in
+
+admin.site.unregister(Group)  # who may do what follows from memberships alone
+
+
+class MembershipInline(ScopedInline):
+    model = Membership
+    fk_name = "user"
+    fields = ("organisation", "role", "end")
+    readonly_fields = ("end",)
+    verbose_name_plural = (
+        "Memberships: the organisations whose held messages and grants she decides"
+    )
+
+    @admin.display(description="")
+    def end(self, membership: Membership) -> str:
+        return line_link(membership, "user", "end-membership", "End…")
+
+
+def _end_membership(request: HttpRequest, user: User, given: dict[str, Any]) -> str:
+    services.end_membership(membership=given["chosen"], by=signed_in(request))
+    return f"{user} no longer administers {given['chosen'].organisation}."
+
+
+class PersonAddForm(BaseUserCreationForm[User]):
+    """A new person, with a password to change at the first visit."""
+
+    class Meta:
+        model = User
+        fields = ("username", "first_name", "last_name", "email", "is_staff", "is_platform_staff")
+
+
+class PersonForm(forms.ModelForm[User]):
+    """A person, without anything of her password."""
+
+    class Meta:
+        model = User
+        fields = "__all__"  # noqa: DJ007  (the page's fieldsets say which)
+
+
+@admin.register(User)
+class PersonAdmin(ConfiguredAdmin[User], auth.UserAdmin):  # type: ignore[type-arg]
+    purpose = (
+        "People who sign in here. Platform staff see everything; an Organisation Administrator "
+        "sees what belongs to her organisations, and nothing else."
+    )
+    staff_may_add = staff_may_change = True
+    form = PersonForm
+    add_form = PersonAddForm
+    add_form_template = "admin/pkb/user/add_form.html"
+    list_display = ("username", "name", "state", "role", "last_login")
+    list_filter = ("is_active", "is_platform_staff")
+    search_fields = ("username", "first_name", "last_name", "email")
+    filter_horizontal = ()
+    inlines = (MembershipInline,)
+    fieldsets = (
+        (None, {"fields": ("username", "first_name", "last_name", "email")}),
+        ("May", {"fields": ("is_active", "is_staff", "is_platform_staff")}),
+        ("Visits", {"fields": ("last_login", "date_joined")}),
+    )
+    add_fieldsets = (
+        (None, {"fields": ("username", "first_name", "last_name", "email")}),
+        ("May", {"fields": ("is_staff", "is_platform_staff")}),
+        ("Password", {"fields": ("password1", "password2")}),
+    )
+    deeds = (
+        Deed[User](
+            "end-membership",
+            "End a membership",
+            tells=lambda user: [
+                f"{user} loses sight of all that is that organisation's, at once.",
+                "What she decided stays decided, under her name.",
+            ],
+            do=_end_membership,
+            form=lambda user, *args, **kwargs: Choose(
+                user.memberships.select_related("organisation"),
+                "Membership",
+                lambda one: f"{one.get_role_display()} of {one.organisation}",
+                *args,
+                **kwargs,
+            ),
+            has_button=False,
+        ),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        return super().get_queryset(request).prefetch_related("memberships__organisation")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        dates = ("last_login", "date_joined")
+        if obj and obj.pk == request.user.pk:  # nobody locks herself out
+            return (*dates, "is_active", "is_staff", "is_platform_staff")
+        return dates
+
+    def get_inlines(self, request: HttpRequest, obj: User | None) -> Any:
+        return self.inlines if obj else ()
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: Any) -> None:
+        for membership in formset.save(commit=False):
+            services.give_membership(membership=membership, by=signed_in(request))
+
+    @admin.display(description="name", ordering="last_name")
+    def name(self, row: User) -> str:
+        return row.get_full_name()
+
+    @admin.display(description="state", ordering="is_active")
+    def state(self, row: User) -> str:
+        return pill("active", "good") if row.is_active else pill("deactivated", "off")
+
+    @admin.display(description="role")
+    def role(self, row: User) -> str:
+        if row.is_platform_staff:
+            return "platform staff"
+        names = [str(one.organisation) for one in row.memberships.all()]
+        return "administers " + ", ".join(names) if names else "none"
