@@ -189,6 +189,8 @@ class TeamAlias(Configured):
 class UserManager(DjangoUserManager["User"]):
     """Makes users; who is made on the command line runs the platform."""
 
+    use_in_migrations = False
+
     def create_superuser(
         self,
         username: str,
