@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.dateformat import format as date_format
 
-from hl7ingest import process
+from hl7ingest import process, settle
+from hl7ingest.handlers import understand
 from hl7ingest.hl7v2 import parse
 from hl7ingest.models import (
     Decision,
@@ -28,6 +32,7 @@ from pkb import audit
 from pkb.models import User
 from pkb.permissions import administers, is_platform_staff
 from records.apply import NotApplicable
+from records.changes import Change
 
 Verdict = HeldMessage.Verdict
 
@@ -61,10 +66,10 @@ def _decide(held: HeldMessage, by: User, why: str, *, approves: bool) -> None:
 
 def _settle(held: HeldMessage, by: User, why: str, *, approves: bool) -> None:
     if held.decided_at is not None:
-        raise ValidationError(f"This message is already decided: {held.get_verdict_display()}.")
+        raise ValidationError(already_decided(held))
     rows = [held]
     if held.point_id:
-        rows = list(_same_point(held))
+        rows = list(same_point(held).select_for_update())
         Decision.objects.update_or_create(
             controller_id=held.controller_id,
             patient_id=held.patient_id,
@@ -78,7 +83,7 @@ def _settle(held: HeldMessage, by: User, why: str, *, approves: bool) -> None:
             },
         )
     if approves:
-        process.release(rows, Verdict.APPROVED, decided_by=by, why=why.strip())
+        settle.release(rows, Verdict.APPROVED, decided_by=by, why=why.strip())
     else:
         ids = [row.pk for row in rows]
         HeldMessage.objects.filter(pk__in=ids).update(
@@ -87,24 +92,29 @@ def _settle(held: HeldMessage, by: User, why: str, *, approves: bool) -> None:
         Outcome.objects.filter(pk__in=ids).update(
             state=Outcome.State.REJECTED, reason="rejected-by-person", at=timezone.now()
         )
-        process.forget_expectations([held.patient_id])
+        settle.forget_expectations([held.patient_id])
     action = "held.approved" if approves else "held.rejected"
     for row in rows:
         audit.record(action, row.message, by=by, organisation=row.controller)
 
 
-def _same_point(held: HeldMessage) -> Any:
-    return (
-        HeldMessage.objects.select_for_update()
-        .filter(
-            controller_id=held.controller_id,
-            patient_id=held.patient_id,
-            point_kind=held.point_kind,
-            point_id=held.point_id,
-            decided_at=None,
-        )
-        .order_by("message_id")
-    )
+def already_decided(held: HeldMessage) -> str:
+    """Return how, when and by whom it was decided."""
+    assert held.decided_at is not None
+    by = f" by {held.decided_by}" if held.decided_by else ""
+    when = date_format(timezone.localtime(held.decided_at), "j F Y, H:i")
+    return f"This message is already decided: {held.get_verdict_display()}{by}, {when}."
+
+
+def same_point(held: HeldMessage) -> QuerySet[HeldMessage]:
+    """Return what one decision decides: the open held messages of the same data point."""
+    return HeldMessage.objects.filter(
+        controller_id=held.controller_id,
+        patient_id=held.patient_id,
+        point_kind=held.point_kind,
+        point_id=held.point_id,
+        decided_at=None,
+    ).order_by("message_id")
 
 
 def retry(*, message: InboundMessage, by: User) -> None:
@@ -120,7 +130,7 @@ def retry(*, message: InboundMessage, by: User) -> None:
         was_approved = HeldMessage.objects.filter(
             pk=message.pk, verdict__in=[Verdict.APPROVED, Verdict.RELEASED]
         ).exists()
-        process.requeue([message.pk], approved=was_approved)
+        settle.requeue([message.pk], approved=was_approved)
         audit.record("message.retried", message, by=by, organisation=message.controller)
     process.drain(only=lane_of(message.patient_id))
     waker.wake()
@@ -139,7 +149,7 @@ def rehearse(message: InboundMessage) -> Rehearsal:
     entry = QueueEntry.of(message, approved=True)
     entry.message = message
     try:
-        return Rehearsal(process.rehearse(entry).entries)
+        return Rehearsal(settle.rehearse(entry).entries)
     except NotApplicable as error:
         return Rehearsal([], error.reason)
 
@@ -151,6 +161,11 @@ def read_raw(*, message: InboundMessage, by: User) -> str:
         raise PermissionDenied
     audit.record("message.read", message, by=by, organisation=message.controller)
     return text_of(message)
+
+
+def change_of(message: InboundMessage) -> Change:
+    """Return what the message asks for, read as it was when it was accepted."""
+    return understand(parse(text_of(message)).in_zone(ZoneInfo(message.terms["zone"])))
 
 
 def text_of(message: InboundMessage) -> str:
