@@ -13,7 +13,6 @@ from tests.conftest import Sender
 from tests.messages import NHS, a28, msh, told, verdict
 
 OTHER = "9990000026"
-THIRD = "9990000034"
 LONG = "x" * 256
 
 
