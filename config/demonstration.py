@@ -65,7 +65,7 @@ PEOPLE = (
     Person("Initial", "Josephine", "19550111", "F"),  # try given name J
     Person("O'Apostrophe", "Niamh", "19880817", "F"),  # try OApostrophe: no difference
     Person("Postcode", "Mover", "19790320", "M", postcode="ZZ99 3WZ"),
-    Person("Deceased", "Arthur", "19300228", "M", rest="|||||||||||||20240105|Y"),
+    Person("Deceased", "Arthur", "19300228", "M", rest="|" * 15 + "20240105|Y"),
     Person("Localonly", "Overseas", "19931231", "M", local_only=True),
     Person("Number", "Unverified", "19990630", "F", status="02"),
     Person("Leap", "Day", "20000229", "M"),

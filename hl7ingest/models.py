@@ -11,6 +11,7 @@ from django.db.models import Q
 from partners.models import Credential, Grant, Partner
 from pkb.models import Organisation, Team, User
 from records.models import IdentifierType
+from records.models.data_points import source_line
 
 LANES = 256
 
@@ -60,11 +61,7 @@ class InboundMessage(models.Model):
     @property
     def source_line(self) -> str:
         """Who sent it, for whom."""
-        if self.partner:
-            return f"{self.partner} on behalf of {self.controller}"
-        if self.connecting_id != self.controller_id:
-            return f"{self.connecting} on behalf of {self.controller}"
-        return str(self.controller)
+        return source_line(self.partner, self.connecting, self.controller)
 
 
 class MessageBody(models.Model):

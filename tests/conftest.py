@@ -37,6 +37,12 @@ def nothing_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def quick_passwords(settings: Any) -> None:
+    """A slow hash is right for people and of no use to tests."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture(autouse=True)
 def files_of_its_own(settings: Any, tmp_path: Path) -> None:
     """Attachments go to a folder of the test."""
     settings.STORAGES = settings.STORAGES | {

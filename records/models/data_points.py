@@ -11,6 +11,13 @@ from partners.models import Partner
 from pkb.models import Organisation, Team
 
 
+def source_line(partner: Partner | None, connecting: Organisation, controller: Organisation) -> str:
+    """Return who sent, for whom, in the published words."""
+    if connecting != controller:
+        return f"{connecting} on behalf of {controller}"
+    return f"{partner} on behalf of {controller}" if partner else str(controller)
+
+
 class Source(models.Model):
     """Who sent, for whom: what the patient reads as the source of a data point."""
 
@@ -21,11 +28,7 @@ class Source(models.Model):
     key = models.CharField(max_length=100, unique=True, editable=False)  # the four ids above
 
     def __str__(self) -> str:
-        if self.partner:
-            return f"{self.partner} on behalf of {self.controller}"
-        if self.connecting_id != self.controller_id:
-            return f"{self.connecting} on behalf of {self.controller}"
-        return str(self.controller)
+        return source_line(self.partner, self.connecting, self.controller)
 
 
 class DataPoint(models.Model):
