@@ -9,13 +9,12 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 
 from partners import admin_credentials, admin_grants, services, wording
 from partners.holders import HolderField, network_holders
 from partners.models import Alias, Credential, Delegation, Grant, Network, Partner
-from pkb.configured_admin import ConfiguredAdmin, WholeForm, linked, pill, whose
+from pkb.configured_admin import ConfiguredAdmin, WholeForm, linked, moment, pill, whose
 from pkb.deeds import Deed
 from pkb.permissions import administers, is_platform_staff
 from pkb.scoped_admin import signed_in
@@ -264,8 +263,7 @@ class DelegationAdmin(ConfiguredAdmin[Delegation]):
     def state(self, row: Delegation) -> str:
         if row.revoked_at is None:
             return pill("live", "good")
-        at = timezone.localtime(row.revoked_at)
-        return pill(f"revoked {at:%-d %B %Y} by {row.revoked_by}", "off")
+        return pill(f"revoked {moment(row.revoked_at)} by {row.revoked_by}", "off")
 
 
 def _seen(kind: type[Any], request: HttpRequest) -> QuerySet[Any]:

@@ -18,7 +18,7 @@ from django.views.decorators.debug import sensitive_variables
 from partners import services, wording
 from partners.holders import HolderField, network_holders, sender_holders
 from partners.models import Credential, Network, Secret
-from pkb.configured_admin import ConfiguredAdmin, page_of, pill
+from pkb.configured_admin import ConfiguredAdmin, moment, page_of, pill
 from pkb.deeds import Choose, Deed
 from pkb.models import AuditEvent
 from pkb.scoped_admin import signed_in
@@ -159,7 +159,7 @@ class CredentialAdmin(ConfiguredAdmin[Credential]):
     is_audited_below = True
     staff_may_add = True
     form = IssueForm
-    list_display = ("username", "its_holder", "state", "last_used", "created_at")
+    list_display = ("username", "its_holder", "state", "last_used", "created")
     list_filter = (StateFilter,)
     search_fields = ("username", "partner__name", "organisation__name", "team__name")
     deeds = (
@@ -211,13 +211,13 @@ class CredentialAdmin(ConfiguredAdmin[Credential]):
         )
 
     def get_fieldsets(self, request: HttpRequest, obj: Credential | None = None) -> Any:
-        shown = ("its_holder", "state", "created_at") if obj else ("holder", "username")
+        shown = ("its_holder", "state", "created") if obj else ("holder", "username")
         return ((None, {"fields": shown}),)
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: Credential | None = None
     ) -> tuple[str, ...]:
-        return ("its_holder", "state", "created_at") if obj else ()
+        return ("its_holder", "state", "created") if obj else ()
 
     @sensitive_variables("secret")
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
@@ -248,6 +248,10 @@ class CredentialAdmin(ConfiguredAdmin[Credential]):
     @admin.display(description="state")
     def state(self, row: Credential) -> str:
         return pill(*wording.credential_state(row))
+
+    @admin.display(description="created", ordering="created_at")
+    def created(self, row: Credential) -> str:
+        return moment(row.created_at)
 
     @admin.display(description="last used")
     def last_used(self, row: Credential) -> str:

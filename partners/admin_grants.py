@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from partners import services, wording
 from partners.models import Grant, Kind
-from pkb.configured_admin import ConfiguredAdmin, WholeForm, pill, whose
+from pkb.configured_admin import ConfiguredAdmin, WholeForm, moment, pill, whose
 from pkb.deeds import Deed
 from pkb.models import Team
 from pkb.permissions import administers, is_platform_staff
@@ -113,7 +113,7 @@ class GrantAdmin(ConfiguredAdmin[Grant]):
     staff_may_add = staff_may_change = True
     checkboxes = ConfiguredAdmin.checkboxes | {"kinds": Kind}
     form = GrantForm
-    list_display = ("grant", "for_organisation", "for_team", "state", "what", "ends_on")
+    list_display = ("grant", "for_organisation", "for_team", "state", "its_kinds", "ends_on")
     list_select_related = ("partner", "organisation", "team__organisation", "default_team")
     list_filter = (
         StateFilter,
@@ -211,14 +211,18 @@ class GrantAdmin(ConfiguredAdmin[Grant]):
     def what(self, row: Grant) -> str:
         return wording.grant_sentence(row)
 
+    @admin.display(description="kinds of message")
+    def its_kinds(self, row: Grant) -> str:
+        return ", ".join(row.kinds)
+
     @admin.display(description="given")
     def given(self, row: Grant) -> str:
-        return f"{timezone.localtime(row.granted_at):%-d %B %Y, %H:%M} by {row.granted_by}"
+        return f"{moment(row.granted_at)} by {row.granted_by}"
 
     @admin.display(description="since then")
     def history(self, row: Grant) -> str:
         told = [
-            f"{what} {timezone.localtime(at):%-d %B %Y, %H:%M} by {by}"
+            f"{what} {moment(at)} by {by}"
             for what, at, by in (
                 ("suspended", row.suspended_at, row.suspended_by),
                 ("revoked", row.revoked_at, row.revoked_by),

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 
-from pkb.configured_admin import ConfiguredAdmin
+from pkb.configured_admin import ConfiguredAdmin, moment
 from pkb.models import AuditEvent, Organisation
 
 
@@ -21,11 +21,11 @@ class AuditEventAdmin(ConfiguredAdmin[AuditEvent]):
     )
     empty = "Nothing has been done yet."
     organisation_paths = ("organisation",)
-    list_display = ("at", "action", "what", "actor", "for_organisation", "details")
+    list_display = ("when", "action", "what", "actor", "for_organisation", "details")
     search_fields = ("action", "target", "actor")
     search_help_text = "Action, target or actor"
     show_full_result_count = False
-    fields = ("at", "action", "what", "actor", "for_organisation", "details")
+    fields = ("when", "action", "what", "actor", "for_organisation", "details")
     ordering = ("-id",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEvent]:
@@ -38,6 +38,10 @@ class AuditEventAdmin(ConfiguredAdmin[AuditEvent]):
         if ":" in search_term:  # one thing: 5 is not 50
             return queryset.filter(target=search_term.strip()), False
         return super().get_search_results(request, queryset, search_term)
+
+    @admin.display(description="when", ordering="id")
+    def when(self, row: AuditEvent) -> str:
+        return moment(row.at)
 
     @admin.display(description="organisation")
     def for_organisation(self, row: AuditEvent) -> str:

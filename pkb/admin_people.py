@@ -13,9 +13,11 @@ from django.contrib.auth.forms import BaseUserCreationForm
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 
 from pkb import services
-from pkb.configured_admin import ConfiguredAdmin, ScopedInline, line_link, pill
+from pkb.configured_admin import ConfiguredAdmin, ScopedInline, line_link, moment, pill
 from pkb.deeds import Choose, Deed
 from pkb.models import Membership, User
 from pkb.scoped_admin import signed_in
@@ -55,7 +57,21 @@ class PersonForm(forms.ModelForm[User]):
 
     class Meta:
         model = User
-        fields = "__all__"  # noqa: DJ007  (the page's fieldsets say which)
+        fields = (
+            "username",
+            "first_name",
+            "last_name",
+            "email",
+            "is_active",
+            "is_staff",
+            "is_platform_staff",
+        )
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        if given.get("is_platform_staff") and not given.get("is_staff"):
+            self.add_error("is_staff", "Platform staff work here: they must be able to log in.")
+        return given
 
 
 @admin.register(User)
@@ -68,7 +84,7 @@ class PersonAdmin(ConfiguredAdmin[User], auth.UserAdmin):  # type: ignore[type-a
     form = PersonForm
     add_form = PersonAddForm
     add_form_template = "admin/pkb/user/add_form.html"
-    list_display = ("username", "name", "state", "role", "last_login")
+    list_display = ("username", "name", "state", "role", "last_seen")
     list_filter = ("is_active", "is_platform_staff")
     search_fields = ("username", "first_name", "last_name", "email")
     filter_horizontal = ()
@@ -76,7 +92,7 @@ class PersonAdmin(ConfiguredAdmin[User], auth.UserAdmin):  # type: ignore[type-a
     fieldsets = (
         (None, {"fields": ("username", "first_name", "last_name", "email")}),
         ("May", {"fields": ("is_active", "is_staff", "is_platform_staff")}),
-        ("Visits", {"fields": ("last_login", "date_joined")}),
+        ("Visits", {"fields": ("last_seen", "joined", "new_password")}),
     )
     add_fieldsets = (
         (None, {"fields": ("username", "first_name", "last_name", "email")}),
@@ -107,10 +123,10 @@ class PersonAdmin(ConfiguredAdmin[User], auth.UserAdmin):  # type: ignore[type-a
         return super().get_queryset(request).prefetch_related("memberships__organisation")
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
-        dates = ("last_login", "date_joined")
+        told = ("last_seen", "joined", "new_password")
         if obj and obj.pk == request.user.pk:  # nobody locks herself out
-            return (*dates, "is_active", "is_staff", "is_platform_staff")
-        return dates
+            return (*told, "is_active", "is_staff", "is_platform_staff")
+        return told
 
     def get_inlines(self, request: HttpRequest, obj: User | None) -> Any:
         return self.inlines if obj else ()
@@ -126,6 +142,19 @@ class PersonAdmin(ConfiguredAdmin[User], auth.UserAdmin):  # type: ignore[type-a
     @admin.display(description="state", ordering="is_active")
     def state(self, row: User) -> str:
         return pill("active", "good") if row.is_active else pill("deactivated", "off")
+
+    @admin.display(description="last visit", ordering="last_login")
+    def last_seen(self, row: User) -> str:
+        return moment(row.last_login)
+
+    @admin.display(description="joined")
+    def joined(self, row: User) -> str:
+        return moment(row.date_joined)
+
+    @admin.display(description="password")
+    def new_password(self, row: User) -> str:
+        url = reverse("admin:auth_user_password_change", args=[row.pk])
+        return format_html('<a href="{}">Set a new one</a>', url)
 
     @admin.display(description="role")
     def role(self, row: User) -> str:

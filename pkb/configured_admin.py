@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, ClassVar, TypeVar
 
 from django import forms
@@ -14,6 +15,8 @@ from django.db import models
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html
 
 from pkb import audit
@@ -42,10 +45,18 @@ def whose(label: str, name: str) -> Any:
     """Return a column that names what `name` leads to, without a link to its page."""
 
     @admin.display(description=label, ordering=name)
-    def show(row: Any) -> str:
+    def show(_: Any, row: Any) -> str:
         return str(getattr(row, name) or "")
 
     return show
+
+
+def _without_windows(field: Any) -> Any:
+    """Take the icons away that open another page in a window of its own."""
+    for icon in ("add", "change", "view", "delete"):
+        if field and hasattr(field.widget, f"can_{icon}_related"):
+            setattr(field.widget, f"can_{icon}_related", False)
+    return field
 
 
 class WholeForm(forms.ModelForm[Any]):
@@ -62,6 +73,9 @@ class ScopedInline(admin.TabularInline[Any, Any]):
 
     extra = 1
     can_delete = False
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        return _without_windows(super().formfield_for_dbfield(db_field, request, **kwargs))
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return is_platform_staff(request.user)
@@ -140,11 +154,7 @@ class ConfiguredAdmin(ScopedAdmin[Row]):
                 help_text=db_field.help_text,
                 initial=db_field.get_default,
             )
-        field = super().formfield_for_dbfield(db_field, request, **kwargs)
-        for icon in ("add", "change", "view", "delete"):
-            if field and hasattr(field.widget, f"can_{icon}_related"):
-                setattr(field.widget, f"can_{icon}_related", False)
-        return field
+        return _without_windows(super().formfield_for_dbfield(db_field, request, **kwargs))
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.deed_view)
@@ -219,6 +229,11 @@ def page_of(row: models.Model) -> str:
 def deed_url(row: models.Model, slug: str) -> str:
     """Return the address at which a deed is confirmed."""
     return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_deed", args=[row.pk, slug])
+
+
+def moment(at: datetime | None) -> str:
+    """Return a time as it is read here, to the second; nothing for none."""
+    return date_format(timezone.localtime(at), "j M Y, H:i:s") if at else ""
 
 
 def line_link(row: Any, parent: str, slug: str, label: str) -> str:
