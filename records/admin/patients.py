@@ -36,6 +36,8 @@ class PatientAdmin(PageAdmin[Patient]):
     page_template = "records/patient.html"
     page_title = "Patient record"
     change_list_template = "records/patient_list.html"
+    purpose = "Every record, the newest first. That one is opened is noted in the audit trail."
+    empty = "There is no record yet."
     list_display = ("name_", "nhs_number", "born_on", "source_line", "updated_at")
     ordering = ("-created_at",)
 
