@@ -8,6 +8,7 @@ message (measured in `docs/performance.md`). Everything that is not HL7 goes to 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 import uuid
@@ -156,8 +157,7 @@ class Door:
     async def _keep(self, item: Arrival | Refused) -> Any:
         """Wait until `item` is durable, and no longer than a sender would."""
         return await asyncio.wait_for(
-            asyncio.shield(asyncio.ensure_future(self._gatherer.keep(item))),
-            settings.HL7_ANSWER_SECONDS,
+            asyncio.shield(self._gatherer.keep(item)), settings.HL7_ANSWER_SECONDS
         )
 
     async def _read(self, receive: Receive) -> bytes:
@@ -167,7 +167,8 @@ class Door:
         try:
             while True:
                 try:
-                    event = await asyncio.wait_for(receive(), settings.HL7_IDLE_SECONDS)
+                    async with asyncio.timeout(settings.HL7_IDLE_SECONDS):
+                        event = await receive()
                 except TimeoutError:
                     raise _TooSlow from None
                 if event["type"] == "http.disconnect":
@@ -201,8 +202,8 @@ class Door:
                 if len(self._filed) > 10_000:
                     self._filed.clear()
                 self._filed[kind] = now
-                task = asyncio.ensure_future(self._gatherer.keep(refused))
-                task.add_done_callback(lambda done: done.exception())
+                with contextlib.suppress(NotKept):
+                    self._gatherer.keep(refused).add_done_callback(lambda done: done.exception())
         return response
 
 

@@ -49,8 +49,8 @@ class Gatherer:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inbox")
         self._uses: dict[int, _Use] = {}
 
-    async def keep(self, item: Item) -> inbox.Answer | None:
-        """Return the inbox's answer once it is committed, or raise `NotKept`."""
+    def keep(self, item: Item) -> asyncio.Future[inbox.Answer | None]:
+        """Return what will hold the inbox's answer once it is committed, or raise `NotKept`."""
         if len(self._line) >= LONGEST_LINE:
             raise NotKept(retryable=True)
         loop = asyncio.get_running_loop()
@@ -59,7 +59,7 @@ class Gatherer:
         if not self._running:
             self._running = True
             self._task = loop.create_task(self._run())
-        return await future
+        return future
 
     async def in_thread(self, function: Callable[[], T]) -> T:
         """Run `function` on the thread that has the connection."""

@@ -115,6 +115,14 @@ def _read(arrivals: Sequence[Arrival]) -> _Known:
     emails = {address for arrival in arrivals for address in _emails(arrival)}
     wanted = {key for arrival in arrivals if (key := _point_key(arrival))}
     receipts = Receipt.objects.filter(key__in=[arrival.key for arrival in arrivals])
+    # What is awaited is read before what is there: a worker that moves it from one to the other
+    # meanwhile is then seen in both, never in neither
+    expected = {
+        (row.type_id, row.value): row
+        for row in Expected.objects.filter(value__in={value for _, value in keys})
+        if (row.type_id, row.value) in keys
+    }
+    waiting = _waiting(wanted)
     known = _Known(
         receipts={
             bytes(key): Kept(message_id, at, replayed=True)
@@ -123,11 +131,7 @@ def _read(arrivals: Sequence[Arrival]) -> _Known:
             )
         },
         patients=matching.locate(identifiers),
-        expected={
-            (row.type_id, row.value): row
-            for row in Expected.objects.filter(value__in={value for _, value in keys})
-            if (row.type_id, row.value) in keys
-        },
+        expected=expected,
         emails=dict(
             PatientEmail.objects.filter(address__in=emails).values_list("address", "patient_id")
         )
@@ -135,7 +139,7 @@ def _read(arrivals: Sequence[Arrival]) -> _Known:
         else {},
         teams={},
         points=points.owners(wanted),
-        waiting=_waiting(wanted),
+        waiting=waiting,
     )
     if any(arrival.authority.reach is not None for arrival in arrivals):
         rows = PatientTeam.objects.filter(patient__in=set(known.patients.values()))
@@ -148,14 +152,17 @@ def _waiting(wanted: set[PointKey]) -> dict[PointKey, uuid.UUID]:
     """Return whose the data points are that accepted messages have yet to put in a record."""
     if not wanted:
         return {}
-    ids, fields = {key[2] for key in wanted}, ("controller_id", "point_kind", "point_id")
-    queued = QueueEntry.objects.filter(point_id__in=ids)
-    held = HeldMessage.objects.filter(point_id__in=ids, decided_at=None)
-    found = {}
-    for rows in (queued, held):
-        for *key, patient_id in rows.values_list(*fields, "patient_id"):
-            found[tuple(key)] = patient_id
-    return {key: patient_id for key, patient_id in found.items() if key in wanted}
+    ids = {key[2] for key in wanted}
+    fields = ("controller_id", "point_kind", "point_id", "patient_id")
+    queued = QueueEntry.objects.filter(point_id__in=ids).order_by()
+    held = HeldMessage.objects.filter(point_id__in=ids, decided_at=None).order_by()
+    # One statement, so that none moves from one to the other between two
+    rows = queued.values_list(*fields).union(held.values_list(*fields), all=True)
+    return {
+        (controller, kind, point_id): patient_id
+        for controller, kind, point_id, patient_id in rows
+        if (controller, kind, point_id) in wanted
+    }
 
 
 def _judge(arrival: Arrival, known: _Known) -> uuid.UUID:

@@ -8,10 +8,10 @@ that something in the lane may be deadly, and takes its messages one by one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from hl7ingest.models import Lane, QueueEntry
@@ -34,14 +34,26 @@ class Lease:
     careful: bool  # an earlier hand died in one of them
 
 
+def ready(now: datetime) -> QuerySet[QueueEntry]:
+    """Return what may be worked on, in order.
+
+    While a message waits for another attempt, later ones of its patient wait with it.
+    """
+    later = QueueEntry.objects.filter(ready_at__gt=now).values("patient_id")
+    return (
+        QueueEntry.objects.filter(Q(ready_at=None) | Q(ready_at__lte=now))
+        .exclude(patient_id__in=later)
+        .order_by("message_id")
+    )
+
+
 def claim(holder: str, only: int | None = None) -> Lease | None:
     """Lease lanes in which something waits, oldest first; None where there is nothing to do."""
     now = timezone.now()
-    ready = QueueEntry.objects.filter(Q(ready_at=None) | Q(ready_at__lte=now))
-    if only is not None:
-        ready = ready.filter(lane=only)
     taken = Lane.objects.filter(leased_until__gt=now).values("pk")
-    waiting = ready.exclude(lane__in=taken).order_by("message_id").values_list("lane", flat=True)
+    waiting = ready(now).exclude(lane__in=taken).values_list("lane", flat=True)
+    if only is not None:
+        waiting = waiting.filter(lane=only)
     wanted = list(dict.fromkeys(waiting[:LOOK_AHEAD]))[:LANES_AT_ONCE]
     if not wanted:
         return None

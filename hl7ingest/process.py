@@ -18,7 +18,6 @@ from django.db import (
     connection,
     transaction,
 )
-from django.db.models import Q
 from django.utils import timezone
 
 from hl7ingest import lanes
@@ -73,19 +72,11 @@ def _work(lease: lanes.Lease) -> int:
 
 
 def _ready(lease: lanes.Lease) -> list[QueueEntry]:
-    """Return what is ready, in order; a patient whose earlier message must wait is left out."""
-    now = timezone.now()
-    waiting = QueueEntry.objects.filter(lane__in=lease.lanes)
-    blocked = waiting.filter(ready_at__gt=now).values("patient_id")
-    found = (
-        waiting.filter(Q(ready_at=None) | Q(ready_at__lte=now))
-        .exclude(patient_id__in=blocked)
-        .select_related("message")
-        .order_by("message_id")[:MOST]
-    )
+    """Return what is ready in the leased lanes, in order, and not more than one transaction."""
+    found = lanes.ready(timezone.now()).filter(lane__in=lease.lanes).select_related("message")
     entries: list[QueueEntry] = []
     size = 0
-    for entry in found:
+    for entry in found[:MOST]:
         if entries and size + entry.message.size > MOST_BYTES:
             break
         size += entry.message.size
@@ -102,7 +93,7 @@ def _alone(lease: lanes.Lease, entry: QueueEntry) -> int:
     try:
         if attempts > ATTEMPTS:
             raise _TooOften
-        if entry.patient_id in _blocked(entry):
+        if _is_blocked(entry):
             return 0
         with transaction.atomic():
             lanes.hold(lease)
@@ -136,9 +127,8 @@ class _TooOften(Exception):
     """The message was tried as often as it may be, and each time the hand died or gave up."""
 
 
-def _blocked(entry: QueueEntry) -> set[uuid.UUID]:
-    """Return the patient where an earlier message of the same waits for another attempt."""
-    earlier = QueueEntry.objects.filter(
+def _is_blocked(entry: QueueEntry) -> bool:
+    """Return whether an earlier message of the same patient waits for another attempt."""
+    return QueueEntry.objects.filter(
         patient_id=entry.patient_id, pk__lt=entry.pk, ready_at__gt=timezone.now()
-    )
-    return set(earlier.values_list("patient_id", flat=True))
+    ).exists()

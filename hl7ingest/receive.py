@@ -34,6 +34,7 @@ from records import identification, matching
 from records.changes import Change, UpdatePatient
 
 logger = logging.getLogger(__name__)
+_FIRST_LINE = re.compile(r"[\s\ufeff\x0b\x1c]*[^\r\n]*")
 _TYPE = re.compile(r"[A-Z0-9]{1,6}\^[A-Z0-9]{1,6}")
 
 
@@ -56,6 +57,44 @@ class Answered:
     refused: Refused | None = None
 
 
+@dataclass(slots=True)
+class _Call:
+    """A message on its way to an answer, and what is known of it so far."""
+
+    at: datetime
+    caller: Caller
+    message: Message = NOTHING
+    charset: str = "utf-8"
+    authority: Authority | None = None
+
+    def refuse(
+        self, cause: Hl7Error | NotAuthorised, error_id: str = ""
+    ) -> tuple[Ack, str, Refused]:
+        """Return the refusing ACK, its character set, and what is put on file."""
+        error = _as_hl7(cause, self.message)
+        ack = acknowledge(self.message, self.at, error)
+        credential, rule = self.caller.credential, ""
+        controller_id = self.authority.controller.id if self.authority else None
+        if isinstance(cause, NotAuthorised):
+            rule, controller_id = cause.rule, cause.controller_id
+        refused = Refused(
+            at=self.at,
+            code=error.code,
+            answer=ack.verdict,
+            rule=rule,
+            location=str(error.at or "")[:30],
+            credential_id=credential.id,
+            partner_id=credential.partner_id,
+            sender_id=credential.organisation_id,
+            controller_id=controller_id or credential.organisation_id,
+            address=self.caller.address,
+            control_id=self.message.control_id[:199],
+            type=self.message.type if _TYPE.fullmatch(self.message.type) else "",
+            error_id=error_id,
+        )
+        return ack, self.charset, refused
+
+
 def receive(raw: bytes, caller: Caller, charset: str = "") -> Answered:
     """Answer one message, kept on this thread's own connection."""
     opened = open_message(raw, caller, charset)
@@ -71,21 +110,18 @@ def receive(raw: bytes, caller: Caller, charset: str = "") -> Answered:
 
 def open_message(raw: bytes, caller: Caller, charset: str = "") -> Arrival | Refusing:
     """Understand and authorise `raw`, or refuse it. Touches no message or record."""
-    now = timezone.now()
-    message, codec = NOTHING, "utf-8"
+    call = _Call(timezone.now(), caller)
     try:
-        text, codec = decode(raw, charset)
-        message = _header(text)
-        message = parse(text)
-        return _arrive(message, raw, codec, caller, now)
+        text, call.charset = decode(raw, charset)
+        call.message = _header(text)
+        call.message = parse(text)
+        return _arrive(call, raw)
     except (Hl7Error, NotAuthorised) as error:
-        refusal = _as_hl7(error, message)
-        return Refusing(*_refuse(refusal, message, codec, caller, now, error))
-    except Exception as error:
+        return Refusing(*call.refuse(error))
+    except Exception:
         error_id = uuid.uuid4().hex
         logger.exception("message not understood", extra={"error_id": error_id})
-        refusal = unexpected(error_id)
-        return Refusing(*_refuse(refusal, message, codec, caller, now, error, error_id))
+        return Refusing(*call.refuse(unexpected(error_id), error_id))
 
 
 def close_message(arrival: Arrival, answer: inbox.Answer) -> Answered:
@@ -93,46 +129,39 @@ def close_message(arrival: Arrival, answer: inbox.Answer) -> Answered:
     if isinstance(answer, Kept):
         ack = acknowledge(arrival.message, answer.at)
         return Answered(ack, arrival.charset, answer.replayed)
-    ack, charset, refused = _refuse(
-        _as_hl7(answer, arrival.message),
-        arrival.message,
-        arrival.charset,
-        arrival.caller,
-        arrival.at,
-        answer,
-    )
+    call = _Call(arrival.at, arrival.caller, arrival.message, arrival.charset, arrival.authority)
+    ack, charset, refused = call.refuse(answer)
     return Answered(ack, charset, refused=refused)
 
 
 def _header(text: str) -> Message:
     """Read the header alone, so that a broken message can be answered by its MSH-10."""
-    first = next((line for line in text.strip("\ufeff\x0b\x1c\r\n \t").splitlines() if line), "")
     try:
-        return parse(first)
+        return parse(_FIRST_LINE.match(text)[0])  # type: ignore[index]
     except Hl7Error:
         return NOTHING
 
 
-def _arrive(message: Message, raw: bytes, codec: str, caller: Caller, now: datetime) -> Arrival:
-    check(message)
-    _check_processing_id(message)
-    handler = handler_of(message)
-    authority = _authorise(message, caller, handler.family, now)
-    message = message.in_zone(authority.zone)
+def _arrive(call: _Call, raw: bytes) -> Arrival:
+    check(call.message)
+    _check_processing_id(call.message)
+    handler = handler_of(call.message)
+    call.authority = authority = _authorise(call, handler.family)
+    message = call.message = call.message.in_zone(authority.zone)
     change = handler.understand(message)
     identifiers, ignored = _identifiers(message, change, authority)
     _check_soft_match_fields(message, change, authority)
     return Arrival(
-        at=now,
-        caller=caller,
+        at=call.at,
+        caller=call.caller,
         authority=authority,
         message=message,
         change=change,
         identifiers=identifiers,
         ignored=ignored,
         raw=raw,
-        charset=codec,
-        key=hashlib.sha256(f"{caller.credential.sender}\n".encode() + raw).digest(),
+        charset=call.charset,
+        key=hashlib.sha256(f"{call.caller.credential.sender}\n".encode() + raw).digest(),
         may_create=_may_create(change, identifiers, authority),
     )
 
@@ -150,12 +179,13 @@ def _check_processing_id(message: Message) -> None:
         )
 
 
-def _authorise(message: Message, caller: Caller, family: str, now: datetime) -> Authority:
+def _authorise(call: _Call, family: str) -> Authority:
+    message, caller = call.message, call.caller
     facility = message.msh.get(4)
     if caller.credential.partner_id is not None and not facility:
         raise missing(message.msh.at(4), "sending facility")
     try:
-        return authorise(registry.get(), caller, facility, family, timezone.localdate(now))
+        return authorise(registry.get(), caller, facility, family, timezone.localdate(call.at))
     except BadAliasPair:
         must = "must be connecting-alias{data-controller-alias}"
         raise wrong_value(message.msh.at(4), "sending facility", must, facility) from None
@@ -208,39 +238,4 @@ def _as_hl7(error: Hl7Error | NotAuthorised, message: Message) -> Hl7Error:
         at=message.msh.at(4),
         condition=Condition.UNKNOWN_KEY,
         hint="Ask the Customer named in MSH-4 to check what it has granted",
-    )
-
-
-def _refuse(
-    error: Hl7Error,
-    message: Message,
-    codec: str,
-    caller: Caller,
-    now: datetime,
-    cause: Exception,
-    error_id: str = "",
-) -> tuple[Ack, str, Refused]:
-    ack = acknowledge(message, now, error)
-    credential = caller.credential
-    controller_id = credential.organisation_id
-    if isinstance(cause, NotAuthorised):
-        controller_id = cause.controller_id or controller_id
-    return (
-        ack,
-        codec,
-        Refused(
-            at=now,
-            code=error.code,
-            answer=ack.verdict,
-            rule=cause.rule if isinstance(cause, NotAuthorised) else "",
-            location=str(error.at or "")[:30],
-            credential_id=credential.id,
-            partner_id=credential.partner_id,
-            sender_id=credential.organisation_id,
-            controller_id=controller_id,
-            address=caller.address,
-            control_id=message.control_id[:199],
-            type=message.type[:15] if _TYPE.fullmatch(message.type) else "",
-            error_id=error_id,
-        ),
     )

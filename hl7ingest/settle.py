@@ -85,7 +85,6 @@ class _Work:
         now = timezone.now()
         workspace = Workspace(now)
         points = {_point_key(entry) for entry in entries if entry.point_id}
-        workspace.read({entry.patient_id for entry in entries}, points)
         bodies = InboundMessage.objects.filter(pk__in=[e.pk for e in entries]).values_list(
             "pk", "body__raw", "body__charset"
         )
@@ -96,6 +95,11 @@ class _Work:
             )
             for entry in entries
         }
+        workspace.read(
+            {entry.patient_id for entry in entries},
+            points,
+            {address for change in changes.values() for address in change.patient.emails},
+        )
         ids = {key[2] for key in points}
         decisions = Decision.objects.filter(point_id__in=ids) if ids else Decision.objects.none()
         held = (

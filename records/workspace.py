@@ -48,10 +48,16 @@ class Workspace:
         self._teams: dict[uuid.UUID, list[PatientTeam]] = defaultdict(list)
         self._points: dict[PointKey, DataPoint] = {}
         self._touched: dict[type[models.Model], dict[object, models.Model]] = defaultdict(dict)
+        self._email_owners: dict[str, uuid.UUID] = {}
         self._files: dict[str, bytes] = {}
 
-    def read(self, patients: Iterable[uuid.UUID], keys: Iterable[PointKey]) -> None:
-        """Read what is known of these patients and data points."""
+    def read(
+        self,
+        patients: Iterable[uuid.UUID],
+        keys: Iterable[PointKey],
+        addresses: Iterable[str] = (),
+    ) -> None:
+        """Read what is known of these patients, data points and e-mail addresses."""
         ids = set(patients)
         self._patients |= Patient.objects.in_bulk(list(ids))
         for identifier in PatientIdentifier.objects.filter(patient__in=ids):
@@ -60,6 +66,9 @@ class Workspace:
             self._emails[email.patient_id].append(email)
         for link in PatientTeam.objects.filter(patient__in=ids):
             self._teams[link.patient_id].append(link)
+        if wanted_addresses := list(addresses):
+            emails = PatientEmail.objects.filter(address__in=wanted_addresses)
+            self._email_owners |= dict(emails.values_list("address", "patient_id"))
         by_kind: dict[str, set[PointKey]] = defaultdict(set)
         for key in keys:
             by_kind[key[1]].add(key)
@@ -83,6 +92,10 @@ class Workspace:
         """Return the patient's e-mail addresses, oldest first."""
         return self._emails[patient.pk]
 
+    def email_owner(self, address: str) -> uuid.UUID | None:
+        """Return in whose record an e-mail address is."""
+        return self._email_owners.get(address)
+
     def teams(self, patient: Patient) -> list[PatientTeam]:
         """Return the patient's links to teams."""
         return self._teams[patient.pk]
@@ -101,6 +114,7 @@ class Workspace:
             self._identifiers[row.patient_id].append(row)
         elif isinstance(row, PatientEmail):
             self._emails[row.patient_id].append(row)
+            self._email_owners[row.address] = row.patient_id
         elif isinstance(row, PatientTeam):
             self._teams[row.patient_id].append(row)
         elif isinstance(row, DataPoint):

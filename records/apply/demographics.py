@@ -37,6 +37,9 @@ def update_patient(change: UpdatePatient, context: Context, effect: Effect) -> N
     overwritten by it but for a national number, which keeps to the order of MSH-7.
     """
     patient = context.patient
+    for address in change.patient.emails:
+        if context.workspace.email_owner(address) not in (None, patient.pk):
+            raise NotApplicable("email-in-use")
     is_newer = change.sent_at >= patient.entered_at
     if patient.message_id != context.message_id and is_newer:  # else it has just been started
         before = facts(patient)
