@@ -76,8 +76,8 @@ class OrganisationAdmin(ConfiguredAdmin[Organisation]):
         "and “no access” senders, who add to records and see nothing."
     )
     staff_may_add = staff_may_change = True
-    list_display = ("name", "state", "kind", "time_zone", "default_team")
-    list_select_related = ("default_team__organisation",)
+    list_display = ("name", "state", "kind", "time_zone", "its_default_team")
+    list_select_related = ("default_team",)
     list_filter = ("is_active", "has_access")
     search_fields = ("name",)
     readonly_fields = ("public_id", "its_teams")
@@ -105,6 +105,10 @@ class OrganisationAdmin(ConfiguredAdmin[Organisation]):
     @admin.display(description="kind", ordering="has_access")
     def kind(self, row: Organisation) -> str:
         return "Customer" if row.has_access else "no-access sender"
+
+    @admin.display(description="default team", ordering="default_team__name")
+    def its_default_team(self, row: Organisation) -> str:
+        return row.default_team.name if row.default_team else ""
 
     @admin.display(description="teams")
     def its_teams(self, row: Organisation) -> str:
