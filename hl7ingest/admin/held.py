@@ -56,7 +56,7 @@ class HeldAdmin(PageAdmin[HeldMessage]):
     page_title = "Held message"
     purpose = "Messages in doubt. The administrator of the organisation decides, oldest first."
     change_list_template = "hl7ingest/held_list.html"
-    list_display = ("waiting", "whom_", "doubt", "kind", "source_line", "decision")
+    list_display = ("kind", "whom_", "doubt", "waiting", "source_line", "decision")
     list_filter = (DecidedFilter, HeldPartnerFilter, CauseFilter, KindFilter)
     lookups = frozenset({"decision", "partner", "cause", "kind"})
     ordering = (F("decided_at").desc(nulls_first=True), "message_id")
