@@ -36,7 +36,7 @@ from hl7ingest.models import (
 )
 from partners.authorisation import NotAuthorised
 from partners.models import Secret
-from records import matching, points
+from records import identification, matching, points
 from records.changes import UpdatePatient
 from records.models import PatientEmail, PatientTeam
 
@@ -111,8 +111,8 @@ def _keep(arrivals: Sequence[Arrival]) -> list[Answer]:
 
 def _read(arrivals: Sequence[Arrival]) -> _Known:
     identifiers = [one for arrival in arrivals for one in arrival.identifiers]
-    keys = {one.key for one in identifiers}
     emails = {address for arrival in arrivals for address in _emails(arrival)}
+    keys = {one.key for one in identifiers} | {identification.email_key(e) for e in emails}
     wanted = {key for arrival in arrivals if (key := _point_key(arrival))}
     receipts = Receipt.objects.filter(key__in=[arrival.key for arrival in arrivals])
     # What is awaited is read before what is there: a worker that moves it from one to the other
@@ -172,8 +172,13 @@ def _judge(arrival: Arrival, known: _Known) -> uuid.UUID:
     patient_id, is_expected = _patient(arrival, known)
     if isinstance(arrival.change, UpdatePatient):
         for address in arrival.change.patient.emails:
-            if known.emails.get(address, patient_id) != patient_id:
+            key = identification.email_key(address)
+            expected = known.expected.get(key)
+            owner = expected.patient_id if expected else known.emails.get(address, patient_id)
+            if owner != patient_id:
                 raise email_taken(address)
+            if is_expected and expected is None:
+                _expect(key, patient_id, arrival, known)
     else:
         _check_reach(arrival, known, patient_id, is_expected=is_expected)
         _check_point(arrival, known, patient_id)
@@ -203,15 +208,20 @@ def _patient(arrival: Arrival, known: _Known) -> tuple[uuid.UUID, bool]:
                 and one.key not in known.patients
                 and one.key not in known.expected
             ):
-                expected = Expected(
-                    type_id=one.type.id,
-                    value=one.value,
-                    patient_id=patient_id,
-                    team_id=arrival.authority.creating_team_id,
-                )
-                known.expected[one.key] = expected
-                known.new_expected.append(expected)
+                _expect(one.key, patient_id, arrival, known)
     return patient_id, not found
+
+
+def _expect(key: tuple[int, str], patient_id: uuid.UUID, arrival: Arrival, known: _Known) -> None:
+    """Note that `arrival` will put an identifier in a record."""
+    expected = Expected(
+        type_id=key[0],
+        value=key[1],
+        patient_id=patient_id,
+        team_id=arrival.authority.creating_team_id,
+    )
+    known.expected[key] = expected
+    known.new_expected.append(expected)
 
 
 def check_can_create(arrival: Arrival) -> None:

@@ -19,7 +19,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from hl7ingest import inbox
-from hl7ingest.arrival import Arrival, Kept, Refused
+from hl7ingest.arrival import Arrival, Kept, Refused, ambiguous
 from hl7ingest.handlers import handler_of
 from hl7ingest.handlers.header import check
 from hl7ingest.hl7v2 import NOTHING, Ack, Hl7Error, Message, acknowledge, decode, parse
@@ -203,6 +203,9 @@ def _identifiers(
         raise wrong_value(
             pid.at(number), error.type_name, "must be valid", error.identifier.value
         ) from None
+    national = [one.type.id for one in known if one.is_national]
+    if len(national) > len(set(national)):
+        raise ambiguous()  # a record has one number of a kind
     kinds = {f"{one.authority[:60]}/{one.type_code[:60]}" for one in ignored}
     return tuple(known), tuple(sorted(kinds))
 

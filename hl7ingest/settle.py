@@ -22,7 +22,7 @@ from records.apply import Context, apply
 from records.changes import Change, UpdatePatient
 from records.effects import Effect
 from records.models import PatientIdentifier
-from records.workspace import Workspace, source_id
+from records.workspace import Workspace
 
 State = Outcome.State
 Cause = HeldMessage.Cause
@@ -267,7 +267,7 @@ def _context(entry: QueueEntry, change: Change, workspace: Workspace) -> Context
         identifiers=tuple(identifiers),
         controller_id=message.controller_id,
         partner_id=message.partner_id,
-        source_id=source_id(
+        source_id=workspace.source_id(
             message.partner_id, message.connecting_id, message.controller_id, message.team_id
         ),
         message_id=message.pk,

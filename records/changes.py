@@ -62,6 +62,7 @@ class PatientDetails:
     emails: tuple[str, ...] = ()
     language: str | None = None
     died_at: Instant | None = None
+    died_at_cleared: bool = False
     is_deceased: bool | None = None
 
 

@@ -86,6 +86,12 @@ def read() -> tuple[TypeEntry, ...]:
 types = Remembered(read)
 
 
+def email_key(address: str) -> tuple[int, str]:
+    """Return the key of an e-mail address as an identifier."""
+    entry = next((one for one in types.get() if one.scope == Scope.EMAIL), None)
+    return (entry.id if entry else 0), address.lower()
+
+
 def recognise(
     identifiers: tuple[Identifier, ...], organisation_id: int, team_id: int | None
 ) -> tuple[list[KnownIdentifier], list[Identifier]]:

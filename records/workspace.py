@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TypeVar
 
-from django.db import models
+from django.db import models, transaction
 
 from records import attachments, points
 from records.models import (
@@ -50,6 +50,7 @@ class Workspace:
         self._touched: dict[type[models.Model], dict[object, models.Model]] = defaultdict(dict)
         self._email_owners: dict[str, uuid.UUID] = {}
         self._files: dict[str, bytes] = {}
+        self._sources: dict[str, int] = {}
 
     def read(
         self,
@@ -126,6 +127,26 @@ class Workspace:
         """Remember that a row must be written."""
         self._touched[type(row)][row.pk] = row
 
+    def source_id(
+        self, partner: int | None, connecting: int, controller: int, team: int | None
+    ) -> int:
+        """Return the id of the source that these make; remembered once it is committed."""
+        key = f"{partner}/{connecting}/{controller}/{team}"
+        if known := _sources.get(key) or self._sources.get(key):
+            return known
+        row, _ = Source.objects.get_or_create(
+            key=key,
+            defaults={
+                "partner_id": partner,
+                "connecting_id": connecting,
+                "controller_id": controller,
+                "team_id": team,
+            },
+        )
+        self._sources[key] = row.pk
+        transaction.on_commit(lambda: _sources.update({key: row.pk}))
+        return row.pk
+
     def keep_file(self, content: bytes) -> str:
         """Take in the content of an attachment, and return its digest."""
         digest = attachments.digest(content)
@@ -148,23 +169,4 @@ class Workspace:
         assert not self._touched, "a model is missing from the order of writing"
 
 
-_sources: dict[str, int] = {}
-
-
-def source_id(partner: int | None, connecting: int, controller: int, team: int | None) -> int:
-    """Return the id of the source that these make; kept for good, so remembered for good."""
-    key = f"{partner}/{connecting}/{controller}/{team}"
-    if key not in _sources:
-        row, _ = Source.objects.get_or_create(
-            key=key,
-            defaults={
-                "partner_id": partner,
-                "connecting_id": connecting,
-                "controller_id": controller,
-                "team_id": team,
-            },
-        )
-        if len(_sources) > 10_000:
-            _sources.clear()
-        _sources[key] = row.pk
-    return _sources[key]
+_sources: dict[str, int] = {}  # kept for good in the database, so remembered for good

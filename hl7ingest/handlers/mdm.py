@@ -118,10 +118,10 @@ def _content(obx: Segment) -> bytes:
     """Decode OBX-5.5: base64, or text as it stands where OBX-5.4 is A."""
     encoding = obx.get(5, 4)
     if encoding.upper() == "A":
-        content = obx.get(5, 5).encode()
+        content = obx.delimiters.unescape(_raw_data(obx)).encode()
     elif encoding.upper() == "BASE64":
         try:
-            content = base64.b64decode("".join(_raw_data(obx).split()), validate=True)
+            content = base64.b64decode(_without_breaks(obx), validate=True)
         except (binascii.Error, ValueError):
             raise Hl7Error(
                 f"OBX[{obx.occurrence}]: OBX-5.5 (data) must be base64 that decodes",
@@ -137,8 +137,12 @@ def _content(obx: Segment) -> bytes:
 
 
 def _raw_data(obx: Segment) -> str:
-    """Return OBX-5.5 without reading escapes: base64 has none but a sender's line breaks."""
-    marks = obx.delimiters
-    parts = obx.raw(5).split(marks.component)
-    data = parts[4] if len(parts) > 4 else ""
-    return data.replace(f"{marks.escape}.br{marks.escape}", "")
+    """Return OBX-5.5 as it came, and whatever a sender failed to escape after it."""
+    parts = obx.raw(5).split(obx.delimiters.component, 4)
+    return parts[4] if len(parts) > 4 else ""
+
+
+def _without_breaks(obx: Segment) -> str:
+    """Return base64 without the line breaks that senders put into it."""
+    mark = obx.delimiters.escape
+    return "".join(_raw_data(obx).replace(f"{mark}.br{mark}", "").split())

@@ -15,7 +15,6 @@ _SEXES = {"U", "M", "F", "I"}
 def patient_details(message: Message) -> PatientDetails:
     """Return whom `message` is about; every value but the identifiers may be left out."""
     pid = message.require("PID")
-    phones = _phones(pid)
     return PatientDetails(
         identifiers=_identifiers(pid),
         family_name=pid.given(5, 1),
@@ -24,18 +23,12 @@ def patient_details(message: Message) -> PatientDetails:
         title=pid.given(5, 5),
         born_on=_born_on(pid),
         sex=_sex(pid),
-        address_line_1=pid.given(11, 1),
-        address_line_2=pid.given(11, 2),
-        city=pid.given(11, 3),
-        state=pid.given(11, 4),
-        postcode=pid.given(11, 5, limit=20),
-        country=pid.given(11, 6, limit=20),
-        home_phone=phones.get("home_phone"),
-        mobile_phone=phones.get("mobile_phone"),
-        work_phone=phones.get("work_phone"),
+        **_address(pid),
+        **_phones(pid),
         emails=tuple(dict.fromkeys(_email(pid, 13) + _email(pid, 14))),
         language=pid.given(15, 1, limit=20),
         died_at=_died_at(pid),
+        died_at_cleared=pid.get(29) == NULL,
         is_deceased=_is_deceased(pid),
     )
 
@@ -82,10 +75,36 @@ def _sex(pid: Segment) -> str | None:
     )
 
 
+def _address(pid: Segment) -> dict[str, str | None]:
+    """Read PID-11; `""` for the field clears all its parts."""
+    if pid.raw(11).strip() == NULL:
+        return dict.fromkeys(_ADDRESS, "")
+    return {
+        name: pid.given(11, component, limit=limit)
+        for component, (name, limit) in enumerate(_ADDRESS.items(), 1)
+    }
+
+
+_ADDRESS = {
+    "address_line_1": 255,
+    "address_line_2": 255,
+    "city": 255,
+    "state": 255,
+    "postcode": 20,
+    "country": 20,
+}
+
+
 def _phones(pid: Segment) -> dict[str, str]:
-    """Read telephone numbers: PRN and none in PID-13 home, PRS mobile, any in PID-14 work."""
+    """Read telephone numbers: PRN and none in PID-13 home, PRS mobile, any in PID-14 work.
+
+    `""` for a field clears the numbers that it holds.
+    """
     found: dict[str, str] = {}
-    for number in (13, 14):
+    for number, slots in ((13, ("home_phone", "mobile_phone")), (14, ("work_phone",))):
+        if pid.raw(number).strip() == NULL:
+            found |= dict.fromkeys(slots, "")
+            continue
         for repetition in pid.repetitions(number):
             parts = [*pid.components(repetition), "", "", ""]
             value, use = parts[0], parts[1].upper()

@@ -107,6 +107,14 @@ def _people(aip: Segment) -> Iterator[Participant]:
 def _management_url(message: Message) -> str | None:
     zap = message.find("ZAP")
     url = zap.given(1, 1, limit=2000)
-    if url and (urlsplit(url).scheme != "https" or not urlsplit(url).netloc):
+    if url and not _is_https(url):
         raise zap.wrong(1, 1, "management URL", "must be an https:// address")
     return url
+
+
+def _is_https(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme == "https" and bool(parts.hostname) and url.isprintable()

@@ -26,11 +26,24 @@ def acknowledge(message: Message, at: datetime, error: Hl7Error | None = None) -
     """
     verdict: Verdict = "AA" if error is None else "AE" if _ours(error) else "AR"
     marks, msh = message.delimiters, message.msh
-    now = at.strftime("%Y%m%d%H%M%S%z")
-    trigger = marks.component.join(filter(None, ["ACK", msh.get(9, 2)]))
+    now = _escape(at.strftime("%Y%m%d%H%M%S%z"), message)
+    trigger = marks.component.join(
+        _escape(part, message) for part in ("ACK", msh.get(9, 2)) if part
+    )
     us, sender = ["HL7API", "PKB"], [msh.raw(3), msh.raw(4)]
     segments = [
-        ["MSH", marks.msh_2, *us, *sender, now, "", trigger, f"PKB-{now}", "P", "2.4"],
+        [
+            "MSH",
+            marks.msh_2,
+            *us,
+            *sender,
+            now,
+            "",
+            trigger,
+            _escape("PKB-", message) + now,
+            "P",
+            "2.4",
+        ],
         ["MSA", verdict, msh.raw(10), _escape(error.answer, message) if error else ""],
     ]
     if error is not None:
@@ -59,25 +72,23 @@ def _err(error: Hl7Error, message: Message) -> list[str]:
     marks = message.delimiters
     c, s = marks.component, marks.subcomponent
     place = error.at or Location("")
-    number, label = str(error.condition.number), error.condition.label
+    number, label = str(error.condition.number), _escape(error.condition.label, message)
     where = [place.segment, str(place.occurrence), str(place.field or "")]
     old = c.join([*where, s.join([number, label, "HL70357"])]) if place.segment else ""
     new = c.join([*where, "1", str(place.component or "")] if place.field else where[:2]).rstrip(c)
     coded = c.join([number, label, "HL70357"])
     hint = _escape(error.hint, message)
-    return ["ERR", old, new, coded, "E", "", "", error.code, hint]
+    return ["ERR", old, new, coded, "E", "", "", _escape(error.code, message), hint]
 
 
 def _escape(text: str, message: Message) -> str:
     """Return `text` for a field; it is one line already."""
     marks = message.delimiters
-    pairs = [
-        (marks.escape, "E"),
-        (marks.field, "F"),
-        (marks.component, "S"),
-        (marks.repetition, "R"),
-        (marks.subcomponent, "T"),
-    ]
-    for mark, letter in pairs:
-        text = text.replace(mark, f"{marks.escape}{letter}{marks.escape}")
-    return text
+    letters = {
+        marks.field: "F",
+        marks.component: "S",
+        marks.repetition: "R",
+        marks.subcomponent: "T",
+        marks.escape: "E",
+    }
+    return "".join(f"{marks.escape}{letters[c]}{marks.escape}" if c in letters else c for c in text)

@@ -119,8 +119,9 @@ class Segment:
         if not raw:
             return ""
         marks = self.delimiters
-        if self.name != "MSH" or number != 2:
-            raw = raw.partition(marks.repetition)[0]
+        if self.name == "MSH" and number <= 2:
+            return raw  # the delimiters themselves
+        raw = raw.partition(marks.repetition)[0]
         parts = raw.split(marks.component, component)
         if component > len(parts):
             return ""

@@ -109,8 +109,8 @@ def _fill(patient: Patient, details: PatientDetails) -> None:
         patient.sex = details.sex
     if details.is_deceased is not None:
         patient.is_deceased = details.is_deceased
-        if not details.is_deceased:
-            patient.died_at, patient.died_precision = None, ""
+    if details.is_deceased is False or details.died_at_cleared:
+        patient.died_at, patient.died_precision = None, ""
     if details.died_at is not None and details.is_deceased is not False:
         patient.died_at = details.died_at.at
         patient.died_precision = details.died_at.precision
