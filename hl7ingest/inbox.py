@@ -177,7 +177,7 @@ def _judge(arrival: Arrival, known: _Known) -> uuid.UUID:
             owner = expected.patient_id if expected else known.emails.get(address, patient_id)
             if owner != patient_id:
                 raise email_taken(address)
-            if is_expected and expected is None:
+            if is_expected and expected is None and key[0]:
                 _expect(key, patient_id, arrival, known)
     else:
         _check_reach(arrival, known, patient_id, is_expected=is_expected)
