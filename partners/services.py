@@ -120,7 +120,7 @@ def allow_network(
     )
     network.full_clean()
     network.save()
-    audit.record("network.allowed", network, by=by, organisation=organisation, cidr=network.cidr)
+    audit.record("network.allowed", network, by=by, organisation=_owner(network), cidr=network.cidr)
     return network
 
 
@@ -141,10 +141,15 @@ def remove_alias(*, alias: Alias, by: User) -> None:
 @transaction.atomic
 def remove_network(*, network: Network, by: User) -> None:
     """Let no more calls come from a network; with the last one gone, any address is let in."""
-    audit.record(
-        "network.removed", network, by=by, organisation=network.organisation, cidr=network.cidr
-    )
+    audit.record("network.removed", network, by=by, organisation=_owner(network), cidr=network.cidr)
     network.delete()
+
+
+def _owner(network: Network) -> Organisation | None:
+    """Return the organisation whose calls a network concerns; none for a partner's."""
+    if (credential := network.credential) is None:
+        return network.organisation
+    return credential.team.organisation if credential.team else credential.organisation
 
 
 @transaction.atomic

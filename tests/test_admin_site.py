@@ -124,9 +124,24 @@ def _no_lines(prefix: str, initial: int, user: User | None = None) -> dict[str, 
         f"{prefix}-MIN_NUM_FORMS": "0",
         f"{prefix}-MAX_NUM_FORMS": "1000",
     }
-    for number, one in enumerate(user.memberships.all() if user else ()):
-        lines |= {f"{prefix}-{number}-id": str(one.pk), f"{prefix}-{number}-user": str(user.pk)}
+    for number, one in enumerate(Membership.objects.filter(user=user) if user else ()):
+        lines |= {f"{prefix}-{number}-id": str(one.pk), f"{prefix}-{number}-user": str(one.user_id)}
     return lines
+
+
+def test_staff_set_a_new_password_for_another(
+    as_staff: Client, royal_admin: User, riverside_admin: User
+) -> None:
+    url = f"/admin/pkb/user/{royal_admin.pk}/password/"
+    assert as_staff.get(url).status_code == 200
+    phrase = "another long phrase"
+    as_staff.post(url, {"usable_password": "true", "password1": phrase, "password2": phrase})
+    royal_admin.refresh_from_db()
+    assert royal_admin.check_password(phrase)
+    assert AuditEvent.objects.get(action="user.changed").target == f"pkb.User:{royal_admin.pk}"
+    hers = Client()
+    hers.force_login(riverside_admin)
+    assert hers.get(url).status_code == 403
 
 
 def test_nobody_makes_a_superuser_in_the_admin(as_staff: Client, royal_admin: User) -> None:

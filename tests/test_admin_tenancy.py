@@ -148,7 +148,7 @@ def test_a_list_answers_no_questions_about_what_lies_behind(
     assert answer.status_code in {302, 400}
 
 
-@pytest.mark.spec("Partner connections", "Revoking access")
+@pytest.mark.spec("Partner connections", "Authorisation")
 def test_an_administrator_suspends_resumes_and_revokes_her_own_grants(
     as_royal: Client, mine: Grant
 ) -> None:
