@@ -63,7 +63,15 @@ class Database:
         found = {name: setting for name, setting in rows if name in _DURABLE}
         if off := [name for name, value in found.items() if value == "off"]:
             raise NotDurable(f"PostgreSQL has {', '.join(off)} off: no commit would be durable.")
-        return found | {"PostgreSQL": str(self._ask("SHOW server_version")[0][0]).split()[0]}
+        vacuums = str(self._ask("SHOW autovacuum")[0][0])
+        return found | {
+            "autovacuum": vacuums,
+            "PostgreSQL": str(self._ask("SHOW server_version")[0][0]).split()[0],
+        }
+
+    def vacuum(self) -> None:
+        """Do between two steps what autovacuum does in a minute, where it is on."""
+        self._ask("VACUUM (ANALYZE)")
 
     def counts(self) -> Counts:
         """Return the counts of now."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
@@ -78,6 +79,7 @@ class Bench:
             self._report.versions = self._database.check()
             self._processes = Processes(self._folder)
             stack.callback(self._processes.stop)
+            stack.callback(_ignore_interrupts)
             self._environment = self._make_environment()
             self._prepare()
             self._start()
@@ -187,6 +189,7 @@ class Bench:
     ) -> Step:
         """Send, let the workers finish, and count."""
         ready = requests(messages, self._port, PARTNER_USERNAME, PARTNER_SECRET)
+        self._database.vacuum()
         before, cpu = self._database.counts(), self._cpu()
         load = client.send(ready, self._port, connections, seconds or self._wanted.seconds)
         stuck = self._drain() if self._wanted.workers else 0
@@ -238,6 +241,12 @@ class Bench:
             "client": _own_cpu(),
         }
         return used | {"others": processes.machine_cpu() - sum(used.values())}
+
+
+def _ignore_interrupts() -> None:
+    """From here on everything is being stopped already."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _own_cpu() -> float:
