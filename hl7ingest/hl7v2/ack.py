@@ -31,19 +31,9 @@ def acknowledge(message: Message, at: datetime, error: Hl7Error | None = None) -
         _escape(part, message) for part in ("ACK", msh.get(9, 2)) if part
     )
     us, sender = ["HL7API", "PKB"], [msh.raw(3), msh.raw(4)]
+    control_id = _escape("PKB-", message) + now
     segments = [
-        [
-            "MSH",
-            marks.msh_2,
-            *us,
-            *sender,
-            now,
-            "",
-            trigger,
-            _escape("PKB-", message) + now,
-            "P",
-            "2.4",
-        ],
+        ["MSH", marks.msh_2, *us, *sender, now, "", trigger, control_id, "P", "2.4"],
         ["MSA", verdict, msh.raw(10), _escape(error.answer, message) if error else ""],
     ]
     if error is not None:
