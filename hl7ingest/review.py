@@ -66,7 +66,7 @@ def _decide(held: HeldMessage, by: User, why: str, *, approves: bool) -> None:
 
 def _settle(held: HeldMessage, by: User, why: str, *, approves: bool) -> None:
     if held.decided_at is not None:
-        raise ValidationError(already_decided(held))
+        raise ValidationError(f"This message is already decided: {decision_of(held)}.")
     rows = [held]
     if held.point_id:
         rows = list(same_point(held).select_for_update())
@@ -98,12 +98,12 @@ def _settle(held: HeldMessage, by: User, why: str, *, approves: bool) -> None:
         audit.record(action, row.message, by=by, organisation=row.controller)
 
 
-def already_decided(held: HeldMessage) -> str:
-    """Return how, when and by whom it was decided."""
+def decision_of(held: HeldMessage) -> str:
+    """Return how, by whom and when a held message was decided."""
     assert held.decided_at is not None
     by = f" by {held.decided_by}" if held.decided_by else ""
     when = date_format(timezone.localtime(held.decided_at), "j F Y, H:i")
-    return f"This message is already decided: {held.get_verdict_display()}{by}, {when}."
+    return f"{held.get_verdict_display()}{by}, {when}"
 
 
 def same_point(held: HeldMessage) -> QuerySet[HeldMessage]:

@@ -435,3 +435,17 @@ def test_a_large_document_is_not_loaded_for_its_name(
     assert InboundMessage.objects.get(control_id="mdm-1").size > 100_000
     assert "Smith, John" in text(as_(royal_admin).get(LIST))
     assert not Document.objects.exists()
+
+
+def test_names_with_little_in_common_are_marked_whole(
+    known: None, mailco: Sender, royal_admin: User
+) -> None:
+    shown = text(as_(royal_admin).get(page(swapped(mailco, name="Wholly^John"))))
+    assert "<mark>Wholly</mark>" in shown
+    assert "<mark>Smith</mark>" in shown
+
+
+def test_accents_and_case_are_no_difference(known: None, mailco: Sender, royal_admin: User) -> None:
+    shown = text(as_(royal_admin).get(page(swapped(mailco, name="SMITH^Jöhn"))))
+    assert "The message and the record: 1 value differs" in shown
+    assert "but for case, accents, spacing or punctuation" in shown

@@ -18,6 +18,7 @@ from records.models import IdentifierType, Patient, PatientIdentifier
 from records.models.patient import Sex
 
 SAME, DIFFERS, NOT_SENT, NOT_HELD = "same", "differs", "not-sent", "not-held"
+MARKED_WHOLE = 0.5  # of the characters in common, below which marking single ones says nothing
 _VERDICTS = {
     SAME: ("=", "agrees"),
     DIFFERS: ("≠", "differs"),
@@ -177,19 +178,23 @@ def _text(label: str, sent: str | None, held: str, reason: str) -> Line:
     if not held:
         return Line(label, Cell((Piece(sent),)), Cell(), NOT_HELD, reason)
     theirs, ours = _marked(sent, held)
-    return Line(label, Cell(theirs or (Piece('""'),)), Cell(ours), DIFFERS, reason)
+    return Line(label, Cell(theirs, "" if sent else "cleared"), Cell(ours), DIFFERS, reason)
 
 
 def _marked(sent: str, held: str) -> tuple[tuple[Piece, ...], tuple[Piece, ...]]:
     """Return both texts in pieces, those marked that the other has not in that place.
 
-    Values of one length are compared place by place, as people compare dates and numbers.
+    Values of one length are compared place by place, as people compare dates and numbers; values
+    with little in common are marked whole.
     """
+    matcher = SequenceMatcher(None, sent, held, autojunk=False)
+    if matcher.ratio() < MARKED_WHOLE:
+        return tuple(Piece(t, differs=True) for t in [sent] if t), (Piece(held, differs=True),)
     if len(sent) == len(held):
         pairs = [(a, b, a != b) for a, b in zip(sent, held, strict=True)]
         return _runs((a, d) for a, _, d in pairs), _runs((b, d) for _, b, d in pairs)
     sides: tuple[list[Piece], list[Piece]] = [], []
-    for tag, i1, i2, j1, j2 in SequenceMatcher(None, sent, held, autojunk=False).get_opcodes():
+    for tag, i1, i2, j1, j2 in matcher.get_opcodes():
         for side, text in zip(sides, (sent[i1:i2], held[j1:j2]), strict=True):
             if text:
                 side.append(Piece(text, tag != "equal"))

@@ -146,7 +146,7 @@ class HeldAdmin(PageAdmin[HeldMessage]):
             "cause": row.get_cause_display(),
             "reasons": reasons_of(row),
             "kind": point_of(row),
-            "decided": review.already_decided(row) if row.decided_at else "",
+            "decided": review.decision_of(row) if row.decided_at else "",
             "is_hers": administers(signed_in(request), row.controller_id),
             "longest_note": LONGEST_NOTE,
         }
