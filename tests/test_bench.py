@@ -15,24 +15,26 @@ from records.identification import is_nhs_number
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1), st.floats(0.01, 1))
-def test_a_percentile_is_a_value_that_so_many_do_not_exceed(values, share):
+def test_a_percentile_is_a_value_that_so_many_do_not_exceed(
+    values: list[float], share: float
+) -> None:
     found = percentile(values, share)
     assert found in values
     assert sum(value <= found for value in values) >= share * len(values) - 1e-6
 
 
-def test_of_nothing_the_percentile_is_nought():
+def test_of_nothing_the_percentile_is_nought() -> None:
     assert percentile([], 0.99) == 0
 
 
-def test_every_patient_has_a_valid_number_of_her_own():
+def test_every_patient_has_a_valid_number_of_her_own() -> None:
     first, later = people(300), people(100, start=200)
     assert len({one.number for one in first}) == 300
     assert all(is_nhs_number(one.number) for one in first)
     assert first[200:] == later
 
 
-def test_messages_are_fresh_small_and_understood():
+def test_messages_are_fresh_small_and_understood() -> None:
     maker = Maker(people(50))
     messages = [*maker.a28s(50), *maker.first_a28s(50, start=50), *maker.mixed(2000)]
     assert len(set(messages)) == len(messages)
@@ -45,7 +47,7 @@ def test_messages_are_fresh_small_and_understood():
     assert not any(change.lacking for change in changes if isinstance(change, PutAppointment))
 
 
-def test_a_request_carries_its_message_whole():
+def test_a_request_carries_its_message_whole() -> None:
     message = Maker(people(1)).a28s(1)[0]
     head, _, body = requests([message], 80, "name", "secret")[0].partition(b"\r\n\r\n")
     assert body == message
@@ -53,7 +55,7 @@ def test_a_request_carries_its_message_whole():
     assert b"Authorization: Basic bmFtZTpzZWNyZXQ=" in head
 
 
-def test_of_rounds_the_median_is_told_and_all_their_trouble():
+def test_of_rounds_the_median_is_told_and_all_their_trouble() -> None:
     steps = [
         Step("A28", 8, rate, 1.0, other={"AE": 1}, deadlocks=1, beside=beside)
         for rate, beside in ((100.0, 1000.0), (300.0, 1000.0), (200.0, 1000.0))
@@ -64,7 +66,7 @@ def test_of_rounds_the_median_is_told_and_all_their_trouble():
     assert troubles([told]) == ["A28, 8 connections: 3 answered AE; 3 deadlocks"]
 
 
-def test_the_table_has_a_line_for_each_step():
+def test_the_table_has_a_line_for_each_step() -> None:
     steps = [
         Step("pgbench", 8, 9000.0, 0.8),
         Step("A28", 8, 1234.5, 6.5, 20.25, applied=1000.0, cpu={"web": 0.5}, beside=9000.0),
@@ -77,7 +79,7 @@ def test_the_table_has_a_line_for_each_step():
     ]  # fmt: skip
 
 
-def test_web_worker_and_beat_run_as_the_procfile_says():
+def test_web_worker_and_beat_run_as_the_procfile_says() -> None:
     commands = processes.procfile({"PORT": "8123", "WORKER_CONCURRENCY": "3"})
     assert {"web", "worker", "beat"} <= set(commands)
     assert commands["web"][commands["web"].index("--port") + 1] == "8123"
@@ -85,7 +87,7 @@ def test_web_worker_and_beat_run_as_the_procfile_says():
     assert commands["worker"][commands["worker"].index("--concurrency") + 1] == "3"
 
 
-def test_the_processor_time_of_this_process_is_counted():
+def test_the_processor_time_of_this_process_is_counted() -> None:
     mine = processes.tree(os.getpid())
     assert processes.cpu(mine) > 0
     assert processes.peak_memory(mine) > 1

@@ -26,7 +26,6 @@ from records.models import (  # noqa: E402
     PatientTeam,
     Source,
 )
-from records.workspace import source_id  # noqa: E402
 
 AT_ONCE = 2000
 BEFORE = datetime(2026, 1, 1, tzinfo=UTC)  # older than anything that the bench sends
@@ -37,7 +36,7 @@ def main(amount: int) -> None:
     call_command("migrate", verbosity=0, interactive=False)
     demonstration.load()
     royal = Organisation.objects.get(name=demonstration.ROYAL)
-    source = Source.objects.get(pk=source_id(None, royal.pk, royal.pk, None))
+    source = Source.objects.get(partner=None, connecting=royal, controller=royal, team=None)
     everybody = people(amount)
     for start in range(0, amount, AT_ONCE):
         _insert(everybody[start : start + AT_ONCE], royal, source)
