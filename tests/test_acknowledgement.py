@@ -274,7 +274,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError("\n".join(segment.line for segment in message.segments))
 
     monkeypatch.setitem(
-        HANDLERS,  # type: ignore[arg-type]
+        HANDLERS,
         "SIU^S12",
         replace(HANDLERS["SIU^S12"], understand=fail),
     )
@@ -320,10 +320,9 @@ def canaries_in(text: str) -> set[str]:
 
 def everything_but_messages_and_records() -> str:
     """Return all that is kept about messages outside their bodies and the records."""
-    tables = [Refusal, AuditEvent, HeldMessage, InboundMessage]
-    rows = [row for table in tables for row in table._default_manager.values()]  # type: ignore[attr-defined]
-    rows += list(Outcome.objects.exclude(state="applied").values())
-    return str(rows)
+    unapplied = Outcome.objects.exclude(state="applied")
+    tables = (Refusal.objects, AuditEvent.objects, HeldMessage.objects, InboundMessage.objects)
+    return str([*(list(table.values()) for table in tables), list(unapplied.values())])
 
 
 REFUSED: dict[str, str] = {

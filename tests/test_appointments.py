@@ -39,7 +39,7 @@ def booked(mailco: Sender, patient: None) -> Appointment:
 
 def values() -> dict[str, Any]:
     """Return what the appointment says, without what changes with every message."""
-    found = Appointment.objects.values().get()
+    found = dict[str, Any](Appointment.objects.values().get())
     for name in ("message_id", "updated_at", "entered_at", "source_id"):
         del found[name]
     return found

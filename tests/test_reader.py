@@ -38,7 +38,7 @@ def test_the_header_counts_its_separator_as_its_first_field() -> None:
 @pytest.mark.spec("decisions", "ways in: delimiters")
 @pytest.mark.parametrize("marks", ["|^~\\&", "|^~\\&#", "$%*!@", "*:+?=", "#^~\\&"])
 def test_delimiters_are_those_that_the_header_names(marks: str) -> None:
-    field, component, repetition, escape, sub, *_ = marks
+    field, component, repetition, escape, sub, *_ = list(marks)
     text = field.join(["MSH", marks[1:], "App", "", "", "", "", "", f"ADT{component}A28", "m"])
     text += "\r" + field.join(
         ["PID", "", "", f"1{component}{component}2{repetition}3", "", f"A{escape}F{escape}B{sub}x"]

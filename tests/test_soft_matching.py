@@ -195,7 +195,12 @@ def test_other_letters_are_other_texts(sent: str, kept: str) -> None:
 
 def reason(field: str, sent: dict[str, Any], kept: dict[str, Any]) -> str:
     """Return in words how a message differs from a record."""
-    person = {"family_name": "Smith", "given_name": "John", "born_on": date(1970, 1, 1), "sex": "M"}
+    person: dict[str, Any] = {
+        "family_name": "Smith",
+        "given_name": "John",
+        "born_on": date(1970, 1, 1),
+        "sex": "M",
+    }
     details = PatientDetails(identifiers=(), **(person | sent))
     record = Patient(id=uuid.uuid4(), **(person | kept))
     (difference,) = soft_match(details, record, [field])

@@ -148,7 +148,7 @@ def test_civil_times_take_the_zone_and_in_doubt_the_earlier_offset(
 @pytest.mark.spec("hl7-api", "time stamps")
 @settings(max_examples=100, deadline=None, database=None)
 @given(
-    st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30)),
+    st.datetimes(timezones=st.just(UTC)).filter(lambda civil: 1 < civil.year < 9999),
     st.integers(-14 * 60 + 1, 14 * 60 - 1),
 )
 def test_any_instant_comes_back_from_how_it_is_written(civil: datetime, minutes: int) -> None:
@@ -158,7 +158,7 @@ def test_any_instant_comes_back_from_how_it_is_written(civil: datetime, minutes:
     )
     moment = read_moment(text, LONDON)
     assert moment is not None
-    cut = civil.replace(microsecond=civil.microsecond // 1000 * 1000, tzinfo=UTC)
+    cut = civil.replace(microsecond=civil.microsecond // 1000 * 1000)
     assert moment.at == cut - timedelta(minutes=minutes)
 
 
