@@ -42,7 +42,7 @@ def issue_credential(
         "credential.issued",
         credential,
         by=by,
-        organisation=organisation or (team.organisation if team else None),
+        organisation=_sender(credential),
     )
     return credential, _add_secret(credential, by=by)
 
@@ -68,7 +68,9 @@ def _add_secret(credential: Credential, *, by: User | None) -> str:
         hint=secret[: len(secrets.PREFIX) + 4],
         created_by=by,
     )
-    audit.record("secret.issued", kept, by=by, credential=credential.pk)
+    audit.record(
+        "secret.issued", kept, by=by, organisation=_sender(credential), credential=credential.pk
+    )
     return secret
 
 
@@ -79,7 +81,13 @@ def revoke_secret(*, secret: Secret, by: User) -> Secret:
     if secret.revoked_at is None:
         secret.revoked_at, secret.revoked_by = timezone.now(), by
         secret.save(update_fields=["revoked_at", "revoked_by"])
-        audit.record("secret.revoked", secret, by=by, credential=secret.credential_id)
+        audit.record(
+            "secret.revoked",
+            secret,
+            by=by,
+            organisation=_sender(secret.credential),
+            credential=secret.credential_id,
+        )
     return secret
 
 
@@ -90,7 +98,7 @@ def revoke_credential(*, credential: Credential, by: User) -> Credential:
     if credential.revoked_at is None:
         credential.revoked_at, credential.revoked_by = timezone.now(), by
         credential.save(update_fields=["revoked_at", "revoked_by"])
-        audit.record("credential.revoked", credential, by=by)
+        audit.record("credential.revoked", credential, by=by, organisation=_sender(credential))
     return credential
 
 
@@ -147,8 +155,11 @@ def remove_network(*, network: Network, by: User) -> None:
 
 def _owner(network: Network) -> Organisation | None:
     """Return the organisation whose calls a network concerns; none for a partner's."""
-    if (credential := network.credential) is None:
-        return network.organisation
+    return _sender(network.credential) if network.credential else network.organisation
+
+
+def _sender(credential: Credential) -> Organisation | None:
+    """Return the organisation whose feed a credential is; none for a partner's."""
     return credential.team.organisation if credential.team else credential.organisation
 
 

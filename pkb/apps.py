@@ -3,3 +3,4 @@ from django.apps import AppConfig
 
 class PkbConfig(AppConfig):
     name = "pkb"
+    verbose_name = "Organisations and people"

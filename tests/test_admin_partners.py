@@ -12,7 +12,8 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
-from partners import services, wording
+from partners import services
+from partners.admin import wording
 from partners.models import Alias, Credential, Delegation, Grant, Network, Partner, Secret
 from partners.secrets import digest
 from pkb.models import AuditEvent, Organisation, Team, User

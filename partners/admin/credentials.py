@@ -1,7 +1,5 @@
 """Credentials: issued, rotated and revoked. A secret is on one page, once."""
 
-# ruff: noqa: ARG002  -- the signatures are Django's
-
 from __future__ import annotations
 
 from datetime import timedelta
@@ -15,8 +13,9 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
-from partners import services, wording
-from partners.holders import HolderField, network_holders, sender_holders
+from partners import services
+from partners.admin import wording
+from partners.admin.holders import HolderField, network_holders, sender_holders
 from partners.models import Credential, Network, Secret
 from pkb.configured_admin import ConfiguredAdmin, moment, page_of, pill
 from pkb.deeds import Choose, Deed

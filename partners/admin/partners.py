@@ -11,8 +11,11 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
-from partners import admin_credentials, admin_grants, services, wording
-from partners.holders import HolderField, network_holders
+from partners import services
+from partners.admin import credentials as credentials_admin
+from partners.admin import grants as grants_admin
+from partners.admin import wording
+from partners.admin.holders import HolderField, network_holders
 from partners.models import Alias, Credential, Delegation, Grant, Network, Partner
 from pkb.configured_admin import ConfiguredAdmin, WholeForm, linked, moment, pill, whose
 from pkb.deeds import Deed
@@ -272,8 +275,8 @@ def _seen(kind: type[Any], request: HttpRequest) -> QuerySet[Any]:
 
 def expiring_soon(request: HttpRequest) -> Figure:
     """Count the grants and credentials that stop working within 30 days."""
-    grants = admin_grants.ending(_seen(Grant, request)).count()
-    credentials = admin_credentials.expiring(_seen(Credential, request)).count()
+    grants = grants_admin.ending(_seen(Grant, request)).count()
+    credentials = credentials_admin.expiring(_seen(Credential, request)).count()
     kind, state = ("credential", "expiring") if credentials and not grants else ("grant", "ending")
     return Figure(
         label="Expire within 30 days",

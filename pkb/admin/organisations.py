@@ -11,13 +11,11 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
-from pkb import admin_audit, admin_people, services
+from pkb import services
 from pkb.configured_admin import ConfiguredAdmin, ScopedInline, line_link, linked, pill
 from pkb.deeds import Choose, Deed
 from pkb.models import Organisation, Team, TeamAlias
 from pkb.scoped_admin import signed_in
-
-__all__ = ["admin_audit", "admin_people"]  # registered by being imported
 
 
 class TeamAliasForms(forms.BaseInlineFormSet[TeamAlias, Team, forms.ModelForm[TeamAlias]]):

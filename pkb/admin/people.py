@@ -1,7 +1,5 @@
 """The people who sign in, and what they administer."""
 
-# ruff: noqa: ARG002  -- the signatures are Django's
-
 from __future__ import annotations
 
 from typing import Any

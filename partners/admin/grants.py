@@ -1,7 +1,5 @@
 """Grants: what a Customer lets a partner send, in a sentence, with its brakes."""
 
-# ruff: noqa: ARG002  -- the signatures are Django's
-
 from __future__ import annotations
 
 from datetime import timedelta
@@ -13,7 +11,8 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
-from partners import services, wording
+from partners import services
+from partners.admin import wording
 from partners.models import Grant, Kind
 from pkb.configured_admin import ConfiguredAdmin, WholeForm, moment, pill, whose
 from pkb.deeds import Deed
@@ -121,7 +120,7 @@ class GrantAdmin(ConfiguredAdmin[Grant]):
         ("organisation", admin.RelatedOnlyFieldListFilter),
     )
     search_fields = ("partner__name", "organisation__name", "team__name")
-    radio_fields = {"data_scope": admin.VERTICAL, "clinical_guard": admin.VERTICAL}  # noqa: RUF012
+    radio_fields = {"data_scope": admin.VERTICAL, "clinical_guard": admin.VERTICAL}
     for_organisation = whose("organisation", "organisation")
     for_partner = whose("partner", "partner")
     given_by = whose("by", "granted_by")
