@@ -6,7 +6,7 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error
+from django.core.checks import CheckMessage, Error, Warning  # noqa: A004
 from django.core.checks import register as register_check
 from django.db import connection
 
@@ -53,19 +53,29 @@ def settings_are_right(app_configs: Sequence[AppConfig] | None, **_: Any) -> lis
 def commits_are_durable(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **_: Any
 ) -> list[CheckMessage]:
-    """Return an error where the database may forget what it said it had committed."""
+    """Return what is wrong with a database that may forget what it said it had committed."""
     if not databases or connection.vendor != "postgresql":
         return []
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT name, setting FROM pg_settings "
-            "WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes') AND setting = 'off'"
+            "WHERE setting = 'off' "
+            "AND name IN ('fsync', 'synchronous_commit', 'full_page_writes', 'autovacuum')"
         )
-        return [
-            Error(
-                f"PostgreSQL runs with {name}=off: an acknowledged message could be lost.",
-                hint=f"Set {name} = on in postgresql.conf.",
-                id="pkb.E004",
-            )
-            for name, _setting in cursor.fetchall()
-        ]
+        off = [name for name, _ in cursor.fetchall()]
+    return [_off(name) for name in off]
+
+
+def _off(name: str) -> CheckMessage:
+    hint = f"Set {name} = on in postgresql.conf."
+    if name == "autovacuum":
+        return Warning(
+            "PostgreSQL runs with autovacuum=off: the queue will slow down.",
+            hint=hint,
+            id="pkb.W005",
+        )
+    return Error(
+        f"PostgreSQL runs with {name}=off: an acknowledged message could be lost.",
+        hint=hint,
+        id="pkb.E004",
+    )

@@ -7,6 +7,7 @@ numbers are of the 999 test range, but for the one on the published page.
 from __future__ import annotations
 
 import logging
+import uuid
 from dataclasses import dataclass
 from ipaddress import ip_address
 from itertools import count, islice
@@ -179,7 +180,7 @@ def _a28(number: str, person: Person, suffix: str = "1") -> str:
     identifiers = local if person.local_only else f"{national}~{local}"
     now = timezone.now().strftime("%Y%m%d%H%M%S%z")
     return (
-        f"MSH|^~\\&|PAS||HL7API|PKB|{now}||ADT^A28|demo-{suffix}-{number}|P|2.4\r"
+        f"MSH|^~\\&|PAS||HL7API|PKB|{now}||ADT^A28|{uuid.uuid4()}|P|2.4\r"
         f"PID|||{identifiers}||{person.family}^{person.given}||{person.born}|{person.sex}|||"
         f"1 Example Street^^Exampleton^Exampleshire^{person.postcode}^GBR||"
         f"01632960001^PRN~07700900001^PRS|{person.rest}\r"

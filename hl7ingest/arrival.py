@@ -39,8 +39,8 @@ class Arrival:
             "amends_customer_data": self.authority.amends_customer_data,
             "zone": self.authority.zone.key,
             "creating_team": self.authority.creating_team_id,
+            "teams": sorted(self.authority.teams),
             "may_create": self.may_create,
-            "auto_create": self.authority.controller.auto_create,
         }
 
 

@@ -143,7 +143,13 @@ def _read(arrivals: Sequence[Arrival]) -> _Known:
     )
     if any(arrival.authority.reach is not None for arrival in arrivals):
         rows = PatientTeam.objects.filter(patient__in=set(known.patients.values()))
-        for patient_id, team_id in rows.values_list("patient_id", "team_id"):
+        joining = QueueEntry.objects.filter(
+            patient_id__in=set(known.patients.values()), point_kind=""
+        )
+        for patient_id, team_id in [
+            *joining.values_list("patient_id", "message__terms__creating_team"),
+            *rows.values_list("patient_id", "team_id"),
+        ]:
             known.teams.setdefault(patient_id, set()).add(team_id)
     return known
 
@@ -171,6 +177,8 @@ def _judge(arrival: Arrival, known: _Known) -> uuid.UUID:
         raise no_identifier()
     patient_id, is_expected = _patient(arrival, known)
     if isinstance(arrival.change, UpdatePatient):
+        if arrival.authority.creating_team_id:
+            known.teams.setdefault(patient_id, set()).add(arrival.authority.creating_team_id)
         for address in arrival.change.patient.emails:
             key = identification.email_key(address)
             expected = known.expected.get(key)
@@ -263,7 +271,7 @@ def _check_reach(
         return
     teams = known.teams.get(patient_id, set())
     if is_expected:
-        teams = {
+        teams |= {
             expected.team_id
             for one in arrival.identifiers
             if (expected := known.expected.get(one.key)) and expected.team_id

@@ -59,7 +59,6 @@ def claim(holder: str, only: int | None = None) -> Lease | None:
         return None
     with transaction.atomic():
         free = Q(leased_until=None) | Q(leased_until__lte=now)
-        Lane.objects.bulk_create([Lane(pk=lane) for lane in wanted], ignore_conflicts=True)
         lanes = list(Lane.objects.select_for_update(skip_locked=True).filter(free, pk__in=wanted))
         # A lapsed lease may be one lane's alone: then that lane goes alone, and carefully
         lapsed = [lane for lane in lanes if lane.holder]

@@ -53,6 +53,8 @@ class InboundMessage(models.Model):
             models.Index(fields=["control_id"], name="hl7ingest_control_id"),
             models.Index(fields=["controller", "-id"], name="hl7ingest_controller"),
             models.Index(fields=["patient_id", "id"], name="hl7ingest_patient"),
+            models.Index(fields=["received_at"], name="hl7ingest_received_at"),
+            models.Index(fields=["point_id"], condition=~Q(point_id=""), name="hl7ingest_point_id"),
         ]
 
     def __str__(self) -> str:

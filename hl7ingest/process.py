@@ -8,6 +8,7 @@ one fails alone.
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 from datetime import datetime, timedelta
 
@@ -28,7 +29,8 @@ from records.apply import NotApplicable
 logger = logging.getLogger(__name__)
 State = Outcome.State
 
-MOST = 100  # messages a transaction
+MOST = 200  # messages a transaction
+FEW, PAUSE = 50, 0.1  # after so few messages a worker waits so many seconds for more
 MOST_BYTES = 8 * 1024 * 1024
 ATTEMPTS = 5
 BACKOFF = timedelta(seconds=2)
@@ -45,30 +47,37 @@ def drain(*, only: int | None = None, until: datetime | None = None) -> int:
         if lease is None:
             return done
         try:
-            done += _work(lease)
+            settled = _work(lease)
         except lanes.LeaseLost:
             logger.warning("lease lost", extra={"holder": holder})
+            continue
         except (OperationalError, InterfaceError):
             connection.close()  # so that the lanes are given back on a new one
-            raise
-        finally:
             lanes.release(lease)
+            raise
+        done += settled
+        if until is not None and settled < FEW:
+            time.sleep(PAUSE)  # the next transaction then has more in it
     return done
 
 
 def _work(lease: lanes.Lease) -> int:
-    """Settle a share of what is ready in the leased lanes."""
+    """Settle a share of what is ready in the leased lanes, and give them back."""
     entries = _ready(lease)
     if not lease.careful:
         try:
             with transaction.atomic():
                 lanes.hold(lease)
-                return settle(entries)
+                settled = settle(entries)
+                lanes.release(lease)
+                return settled
         except (lanes.LeaseLost, InterfaceError):
             raise
         except Exception as error:  # noqa: BLE001  (one fails: which one is found below)
             logger.info("batch undone", extra={"raised": type(error).__name__})
-    return sum(_alone(lease, entry) for entry in entries)
+    settled = sum(_alone(lease, entry) for entry in entries)
+    lanes.release(lease)
+    return settled
 
 
 def _ready(lease: lanes.Lease) -> list[QueueEntry]:
@@ -86,6 +95,8 @@ def _ready(lease: lanes.Lease) -> list[QueueEntry]:
 
 def _alone(lease: lanes.Lease, entry: QueueEntry) -> int:
     """Settle one message in a transaction of its own; count the attempt before it is made."""
+    if _is_blocked(entry):
+        return 0
     attempts = entry.attempts + 1
     if not QueueEntry.objects.filter(pk=entry.pk).update(attempts=attempts):
         return 0
@@ -93,8 +104,6 @@ def _alone(lease: lanes.Lease, entry: QueueEntry) -> int:
     try:
         if attempts > ATTEMPTS:
             raise _TooOften
-        if _is_blocked(entry):
-            return 0
         with transaction.atomic():
             lanes.hold(lease)
             return settle([entry])

@@ -12,7 +12,7 @@ import logging
 import re
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
@@ -34,6 +34,7 @@ from records import identification, matching
 from records.changes import Change, UpdatePatient
 
 logger = logging.getLogger(__name__)
+AHEAD = timedelta(days=1)  # of our clock, a sender's may be
 _FIRST_LINE = re.compile(r"[\s\ufeff\x0b\x1c]*[^\r\n]*")
 _TYPE = re.compile(r"[A-Z0-9]{1,6}\^[A-Z0-9]{1,6}")
 
@@ -113,8 +114,11 @@ def open_message(raw: bytes, caller: Caller, charset: str = "") -> Arrival | Ref
     call = _Call(timezone.now(), caller)
     try:
         text, call.charset = decode(raw, charset)
-        call.message = _header(text)
-        call.message = parse(text)
+        try:
+            call.message = parse(text)
+        except Hl7Error:
+            call.message = _header(text)
+            raise
         return _arrive(call, raw)
     except (Hl7Error, NotAuthorised) as error:
         return Refusing(*call.refuse(error))
@@ -149,6 +153,7 @@ def _arrive(call: _Call, raw: bytes) -> Arrival:
     call.authority = authority = _authorise(call, handler.family)
     message = call.message = call.message.in_zone(authority.zone)
     change = handler.understand(message)
+    _check_clock(message, change, call.at)
     identifiers, ignored = _identifiers(message, change, authority)
     _check_soft_match_fields(message, change, authority)
     return Arrival(
@@ -179,6 +184,17 @@ def _check_processing_id(message: Message) -> None:
         )
 
 
+def _check_clock(message: Message, change: Change, now: datetime) -> None:
+    """Refuse what lies ahead: a message of next year would outrank all that come until then."""
+    if change.sent_at > now + AHEAD:
+        must = "must not be more than a day ahead"
+        raise wrong_value(message.msh.at(7), "message timestamp", must, message.msh.get(7))
+    born = change.patient.born_on
+    if isinstance(change, UpdatePatient) and born and born > (now + AHEAD).date():
+        pid = message.find("PID")
+        raise wrong_value(pid.at(7), "date of birth", "must not be ahead", pid.get(7))
+
+
 def _authorise(call: _Call, family: str) -> Authority:
     message, caller = call.message, call.caller
     facility = message.msh.get(4)
@@ -196,7 +212,7 @@ def _identifiers(
 ) -> tuple[tuple[identification.KnownIdentifier, ...], tuple[str, ...]]:
     try:
         known, ignored = identification.recognise(
-            change.patient.identifiers, authority.controller.id, authority.team_id
+            change.patient.identifiers, authority.controller.id, authority.teams
         )
     except identification.BadIdentifier as error:
         pid, number = message.find("PID"), int(error.identifier.place[-1])

@@ -48,7 +48,16 @@ def settle(entries: Sequence[QueueEntry]) -> int:
         work.held,
         update_conflicts=True,
         unique_fields=["message"],
-        update_fields=["cause", "reasons", "held_at", "verdict", "decided_at", "decided_by"],
+        update_fields=[
+            "cause",
+            "reasons",
+            "held_at",
+            "verdict",
+            "decided_at",
+            "decided_by",
+            "why",
+            "released_by",
+        ],
     )
     started = {entry.patient_id for entry in entries if work.has_started(entry.patient_id)}
     release(
@@ -256,7 +265,7 @@ def forget_expectations(patients: Iterable[uuid.UUID]) -> None:
 def _context(entry: QueueEntry, change: Change, workspace: Workspace) -> Context:
     message = entry.message
     identifiers, _ = identification.recognise(
-        change.patient.identifiers, message.controller_id, message.team_id
+        change.patient.identifiers, message.controller_id, frozenset(message.terms["teams"])
     )
     team_id = message.terms["creating_team"]
     team = registry.get().teams.get(team_id) if team_id else None
@@ -284,7 +293,7 @@ def _unverified(
 ) -> list[dict[str, str]]:
     """Return why the number's status needs a person. Source: hl7-api, status checking."""
     identifiers, _ = identification.recognise(
-        change.patient.identifiers, message.controller_id, message.team_id
+        change.patient.identifiers, message.controller_id, frozenset(message.terms["teams"])
     )
     national = [one for one in identifiers if one.is_national]
     if not national:

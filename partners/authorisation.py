@@ -38,6 +38,11 @@ class Authority:
     amends_customer_data: bool = True
     clinical_guard: str = "allow"
 
+    @property
+    def teams(self) -> frozenset[int]:
+        """The teams whose own identifier types count."""
+        return (self.reach or frozenset()) | ({self.team_id} if self.team_id else frozenset())
+
 
 def authorise(registry: Registry, caller: Caller, msh_4: str, kind: str, today: date) -> Authority:
     """Return the authority of `caller` to send a message of `kind` with this MSH-4.

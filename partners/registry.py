@@ -45,6 +45,8 @@ class CredentialEntry:
         """Who sends, whichever of its credentials is used."""
         if self.partner_id:
             return f"partner:{self.partner_id}"
+        if self.team_id:
+            return f"team:{self.team_id}"
         return f"organisation:{self.organisation_id}"
 
 

@@ -93,17 +93,17 @@ def email_key(address: str) -> tuple[int, str]:
 
 
 def recognise(
-    identifiers: tuple[Identifier, ...], organisation_id: int, team_id: int | None
+    identifiers: tuple[Identifier, ...], organisation_id: int, teams: frozenset[int]
 ) -> tuple[list[KnownIdentifier], list[Identifier]]:
     """Return the identifiers of known types, and those that are ignored.
 
-    Local types are those of the organisation; a team's own count for that team. A value that
+    Local types are those of the organisation; a team's own count for that team alone. A value that
     fails its check digit raises `BadIdentifier`.
     """
     known: dict[tuple[int, str], KnownIdentifier] = {}
     ignored = []
     for identifier in identifiers:
-        entry = _type_of(identifier, organisation_id, team_id)
+        entry = _type_of(identifier, organisation_id, teams)
         if entry is None:
             ignored.append(identifier)
             continue
@@ -113,13 +113,15 @@ def recognise(
     return list(known.values()), ignored
 
 
-def _type_of(identifier: Identifier, organisation_id: int, team_id: int | None) -> TypeEntry | None:
+def _type_of(
+    identifier: Identifier, organisation_id: int, teams: frozenset[int]
+) -> TypeEntry | None:
     for entry in types.get():
         if (
             entry.type_code == identifier.type_code
             and entry.authority in (identifier.authority, "*")
             and entry.organisation_id in (None, organisation_id)
-            and entry.team_id in (None, team_id)
+            and (entry.team_id is None or entry.team_id in teams)
         ):
             return entry
     return None

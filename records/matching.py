@@ -117,8 +117,7 @@ def _family_name(details: PatientDetails, patient: Patient) -> str | None:
     sent, held = details.family_name or "", patient.family_name
     if normal(sent) == normal(held):
         return None
-    halves = {normal(half) for half in re.split(r"[\s-]+", held) + re.split(r"[\s-]+", sent)}
-    if len(halves) > 2 and (normal(sent) in halves or normal(held) in halves):
+    if _is_half(sent, held) or _is_half(held, sent):
         return "one side looks double-barrelled or is a maiden name"
     if _one_letter(normal(sent), normal(held)):
         return "one letter differs"
@@ -130,6 +129,12 @@ def _family_name(details: PatientDetails, patient: Patient) -> str | None:
     if same_person:
         return "given name and date of birth agree: perhaps a married or maiden name"
     return "the names are different"
+
+
+def _is_half(name: str, whole: str) -> bool:
+    """Return whether `name` is one part of a name of several."""
+    parts = {normal(part) for part in re.split(r"[\s-]+", whole)}
+    return len(parts) > 1 and normal(name) in parts
 
 
 def _given_name(details: PatientDetails, patient: Patient) -> str | None:

@@ -49,7 +49,7 @@ def segments(ack: str) -> list[str]:
 @pytest.mark.spec("hl7-api", "acknowledgement")
 def test_an_acceptance_is_what_the_published_page_shows(mailco: Sender) -> None:
     with time_machine.travel("2019-02-01T10:25:00+00:00", tick=False):
-        ack = mailco.send(a28(control_id="messageID"))
+        ack = mailco.send(a28(control_id="messageID", sent="20190201102500+0000"))
     assert segments(ack) == [
         "MSH|^~\\&|HL7API|PKB|App|trustalias{trustalias}|20190201102500+0000||ACK^A28|PKB-20190201102500+0000|P|2.4",
         "MSA|AA|messageID",

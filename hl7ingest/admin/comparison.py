@@ -104,7 +104,9 @@ def _identifiers(
 ) -> list[Line]:
     """Compare the kinds of identifier that the message brings, and the national ones."""
     message = held.message
-    sent, _ = recognise(details.identifiers, message.controller_id, message.team_id)
+    sent, _ = recognise(
+        details.identifiers, message.controller_id, frozenset(message.terms["teams"])
+    )
     rows = PatientIdentifier.objects.filter(patient=patient) if patient else []
     kept = [r for r in rows if r.is_national or r.type_id in {one.type.id for one in sent}]
     wanted = list(dict.fromkeys([one.type.id for one in sent] + [row.type_id for row in kept]))

@@ -19,7 +19,7 @@ LONGEST_DELAY = 366
 
 def put_document(message: Message) -> PutDocument:
     """T02: a new document, or one that replaces the document with the same TXA-12."""
-    txa, pv1 = message.require("TXA"), message.find("PV1")
+    txa, pv1 = message.require_one("TXA"), message.find("PV1")
     type_code = txa.require(2, 1, "document type", limit=50)
     if type_code == "CP":
         raise Hl7Error(
@@ -50,7 +50,7 @@ def put_document(message: Message) -> PutDocument:
 
 def withdraw_document(message: Message) -> WithdrawDocument:
     """T11: take the document back; an unknown one is no error."""
-    txa = message.require("TXA")
+    txa = message.require_one("TXA")
     return WithdrawDocument(
         patient=patient_details(message),
         sent_at=sent_at(message),

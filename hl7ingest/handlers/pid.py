@@ -14,7 +14,7 @@ _SEXES = {"U", "M", "F", "I"}
 
 def patient_details(message: Message) -> PatientDetails:
     """Return whom `message` is about; every value but the identifiers may be left out."""
-    pid = message.require("PID")
+    pid = message.require_one("PID")
     return PatientDetails(
         identifiers=_identifiers(pid),
         family_name=pid.given(5, 1),

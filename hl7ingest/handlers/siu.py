@@ -36,7 +36,7 @@ def note_absence(message: Message) -> PutAppointment:
 
 
 def _appointment(message: Message, mode: AppointmentMode, status: str) -> PutAppointment:
-    sch, pv1 = message.require("SCH"), message.find("PV1")
+    sch, pv1 = message.require_one("SCH"), message.find("PV1")
     starts, ends = sch.moment(11, 4, "start"), sch.moment(11, 5, "end")
     location = pv1.given(3, 9)
     for segment, field, component, value, name in (

@@ -67,10 +67,12 @@ def _codec(body: bytes, charset: str) -> str:
 def _msh_18(body: bytes) -> str:
     """Return MSH-18 of a message whose character set is not known yet; empty when absent."""
     start = body.find(b"MSH", 0, 64)
-    if start < 0 or len(body) < start + 4:
+    if start < 0:
         return ""
     ends = [end for end in (body.find(b"\r", start), body.find(b"\n", start)) if end >= 0]
     line = body[start : min(ends, default=len(body))]
+    if len(line) < 4:
+        return ""
     fields = line.split(line[3:4])
     value = fields[17] if len(fields) > 17 else b""
     repetition = line[5:6] if len(line) > 5 else b"~"

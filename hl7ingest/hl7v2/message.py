@@ -67,9 +67,13 @@ class Delimiters:
             return known[name]
         if name.startswith("X") and len(name) > 1 and len(name) % 2:
             try:
-                text = bytes.fromhex(name[1:]).decode()
+                data = bytes.fromhex(name[1:])
             except ValueError:
                 return found[0]
+            try:
+                text = data.decode()
+            except UnicodeDecodeError:
+                text = data.decode("iso-8859-1")
             return found[0] if "\0" in text else text
         return found[0]
 
@@ -217,6 +221,19 @@ class Message:
                 prefixed=True,
             )
         return self.find(name)
+
+    def require_one(self, name: str) -> Segment:
+        """Return the only segment called `name`, or refuse the message for its number."""
+        first, *more = [*self.all(name)] or [self.require(name)]
+        if more:
+            raise Hl7Error(
+                f"{name} segment must be given once. You provided {len(more) + 1}",
+                code="repeated-segment",
+                at=Location(name, 2),
+                condition=Condition.SEGMENT_SEQUENCE,
+                prefixed=True,
+            )
+        return first
 
     def in_zone(self, zone: ZoneInfo) -> Message:
         """Return this message with its civil times read in `zone`."""

@@ -53,6 +53,8 @@ class Context:
             return None
         if point.patient_id != self.patient_id:
             raise NotApplicable("data-point-of-another-patient")
+        if point.message_id is not None and point.message_id > self.message_id:
+            raise NotApplicable("superseded")  # tried again after a later message was applied
         if not points.may_amend(
             point.origin.partner_id, self.partner_id, customers_too=self.amends_customer_data
         ):

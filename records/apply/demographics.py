@@ -40,7 +40,8 @@ def update_patient(change: UpdatePatient, context: Context, effect: Effect) -> N
     for address in change.patient.emails:
         if context.workspace.email_owner(address) not in (None, patient.pk):
             raise NotApplicable("email-in-use")
-    is_newer = change.sent_at >= patient.entered_at
+    held = patient.entered_at, patient.message_id or 0
+    is_newer = (change.sent_at, context.message_id) >= held
     if patient.message_id != context.message_id and is_newer:  # else it has just been started
         before = facts(patient)
         _fill(patient, change.patient)
@@ -49,6 +50,7 @@ def update_patient(change: UpdatePatient, context: Context, effect: Effect) -> N
         patient.updated_at = context.workspace.now
         context.workspace.change(patient)
         effect.changed(patient, before)
+    _check_identifiers(context)
     for identifier in context.identifiers:
         _put_identifier(identifier, context, effect, may_replace=is_newer)
     for address in change.patient.emails:
@@ -114,6 +116,14 @@ def _fill(patient: Patient, details: PatientDetails) -> None:
     if details.died_at is not None and details.is_deceased is not False:
         patient.died_at = details.died_at.at
         patient.died_precision = details.died_at.precision
+
+
+def _check_identifiers(context: Context) -> None:
+    """Refuse identifiers of which the record has none: it has given them up since acceptance."""
+    held = {(one.type_id, one.value) for one in context.workspace.identifiers(context.patient)}
+    sent = {one.key for one in context.identifiers if one.can_start_a_record}
+    if sent and held and not sent & held:
+        raise NotApplicable("identifiers-changed")
 
 
 def _put_identifier(
