@@ -1,5 +1,6 @@
 """What the web server runs: the HL7 door in front, Django behind it."""
 
+import gc
 import os
 from typing import cast
 
@@ -11,3 +12,4 @@ _django = get_asgi_application()
 from hl7ingest.door import Application, Door  # noqa: E402  (models are ready only now)
 
 application = Door(cast("Application", _django))
+gc.freeze()  # what is loaded now stays: the collector need not look at it again

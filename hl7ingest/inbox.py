@@ -36,6 +36,7 @@ from hl7ingest.models import (
 )
 from partners.authorisation import NotAuthorised
 from partners.models import Secret
+from pkb.bulk import insert
 from records import identification, matching, points
 from records.changes import UpdatePatient
 from records.models import PatientEmail, PatientTeam
@@ -305,18 +306,13 @@ def _write(known: _Known) -> list[InboundMessage]:
     """Put what was accepted in the database, with as many statements for many as for one."""
     if not known.new:
         return []
-    messages = InboundMessage.objects.bulk_create(
-        [_message(arrival, patient_id) for arrival, patient_id in known.new]
-    )
+    messages = [_message(arrival, patient_id) for arrival, patient_id in known.new]
+    insert(messages)
     pairs = [(m, arrival) for m, (arrival, _) in zip(messages, known.new, strict=True)]
-    MessageBody.objects.bulk_create(
-        MessageBody(message_id=m.pk, raw=arrival.raw, charset=arrival.charset)
-        for m, arrival in pairs
-    )
-    Receipt.objects.bulk_create(Receipt(key=arrival.key, message_id=m.pk) for m, arrival in pairs)
-    if known.new_expected:
-        Expected.objects.bulk_create(known.new_expected)
-    QueueEntry.objects.bulk_create(QueueEntry.of(m) for m in messages)
+    insert([MessageBody(message_id=m.pk, raw=a.raw, charset=a.charset) for m, a in pairs])
+    insert([Receipt(key=a.key, message_id=m.pk) for m, a in pairs])
+    insert(known.new_expected)
+    insert([QueueEntry.of(m) for m in messages])
     return messages
 
 

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 State = Outcome.State
 
 MOST = 200  # messages a transaction
-FEW, PAUSE = 50, 0.1  # after so few messages a worker waits so many seconds for more
+PAUSE = 0.2  # seconds after a transaction that was not full: the next one has more in it
 MOST_BYTES = 8 * 1024 * 1024
 ATTEMPTS = 5
 BACKOFF = timedelta(seconds=2)
@@ -56,8 +56,8 @@ def drain(*, only: int | None = None, until: datetime | None = None) -> int:
             lanes.release(lease)
             raise
         done += settled
-        if until is not None and settled < FEW:
-            time.sleep(PAUSE)  # the next transaction then has more in it
+        if until is not None and settled < MOST:
+            time.sleep(PAUSE)
     return done
 
 

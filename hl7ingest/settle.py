@@ -17,6 +17,7 @@ from hl7ingest.handlers import understand
 from hl7ingest.hl7v2 import parse
 from hl7ingest.models import Decision, Expected, HeldMessage, InboundMessage, Outcome, QueueEntry
 from partners.registry import registry
+from pkb.bulk import insert
 from records import identification, matching
 from records.apply import Context, apply
 from records.changes import Change, UpdatePatient
@@ -44,21 +45,7 @@ def settle(entries: Sequence[QueueEntry]) -> int:
         outcomes.append(work.settle(entry))
     work.workspace.write()
     finish(outcomes)
-    HeldMessage.objects.bulk_create(
-        work.held,
-        update_conflicts=True,
-        unique_fields=["message"],
-        update_fields=[
-            "cause",
-            "reasons",
-            "held_at",
-            "verdict",
-            "decided_at",
-            "decided_by",
-            "why",
-            "released_by",
-        ],
-    )
+    insert(work.held, replacing=True)
     started = {entry.patient_id for entry in entries if work.has_started(entry.patient_id)}
     release(
         HeldMessage.objects.filter(
@@ -233,7 +220,7 @@ def finish(outcomes: list[Outcome]) -> None:
     now = timezone.now()
     for outcome in outcomes:
         outcome.at = now
-    Outcome.objects.bulk_create(outcomes)
+    insert(outcomes)
     QueueEntry.objects.filter(pk__in=[outcome.message_id for outcome in outcomes]).delete()
 
 

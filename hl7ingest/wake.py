@@ -12,7 +12,7 @@ import time
 from celery import current_app
 
 logger = logging.getLogger(__name__)
-AT_MOST_EVERY = 0.05  # seconds
+AT_MOST_EVERY = 0.2  # seconds; a busy worker looks again by itself
 DRAIN = "hl7ingest.tasks.drain"
 
 

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from django.db import models, transaction
 
+from pkb.bulk import insert
 from records import attachments, points
 from records.models import (
     DataPoint,
@@ -159,13 +160,7 @@ class Workspace:
             attachments.keep(content)
         for model in _ORDER:
             if rows := self._touched.pop(model, None):
-                columns = [f.name for f in model._meta.concrete_fields if not f.primary_key]
-                model._default_manager.bulk_create(
-                    sorted(rows.values(), key=lambda row: str(row.pk)),
-                    update_conflicts=True,
-                    update_fields=columns,
-                    unique_fields=["id"],
-                )
+                insert(sorted(rows.values(), key=lambda row: str(row.pk)), replacing=True)
         assert not self._touched, "a model is missing from the order of writing"
 
 
