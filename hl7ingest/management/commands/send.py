@@ -148,6 +148,8 @@ def _read(response: requests.Response) -> tuple[str, str, str]:
 def _table(answers: list[Answer]) -> Table:
     table = Table("file", "#", "MSH-10", "answer", "text", "ms")
     table.columns[5].justify = "right"
+    for column in table.columns:
+        column.overflow = "fold"  # a long file name or id is wrapped, never cut
     for answer in answers:
         cells = (answer.item.file, str(answer.item.number), answer.control_id)
         told = (answer.code, answer.text, f"{answer.milliseconds:.0f}")
