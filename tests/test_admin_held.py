@@ -66,7 +66,7 @@ def swapped(mailco: Sender, control_id: str = "held-1", **given: Any) -> HeldMes
     return HeldMessage.objects.get(message__control_id=control_id)
 
 
-@pytest.mark.spec("soft matching", "the two differing values, message and record")
+@pytest.mark.spec("hl7-api", "soft matching: the two differing values, message and record")
 def test_the_page_shows_message_and_record_side_by_side_with_what_differs_marked(
     known: None, mailco: Sender, royal_admin: User
 ) -> None:
@@ -106,7 +106,7 @@ def test_the_page_says_what_approving_would_do_and_does_nothing(
     assert not Appointment.objects.exists()
 
 
-@pytest.mark.spec("soft matching", "a decision follows the data point")
+@pytest.mark.spec("hl7-api", "soft matching: a decision follows the data point")
 def test_the_page_says_what_else_the_decision_decides(
     known: None, mailco: Sender, royal_admin: User
 ) -> None:
@@ -214,7 +214,7 @@ def test_what_cannot_be_applied_is_said_before_and_after(
     )
 
 
-@pytest.mark.spec("NHS number status checking", "a status other than 01 waits for a person")
+@pytest.mark.spec("hl7-api", "status checking")
 def test_a_first_a28_with_an_unverified_number_says_that_there_is_no_record_yet(
     riverside: Organisation, riverside_pas: Sender, riverside_admin: User
 ) -> None:

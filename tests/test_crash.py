@@ -90,7 +90,7 @@ def check(server: Server, accepted: list[list[tuple[str, str]]]) -> None:
         assert subjects == [sent[-1][1]]
 
 
-@pytest.mark.spec("Decisions", "safe against a crash")
+@pytest.mark.spec("decisions", "safe against a crash")
 @pytest.mark.parametrize("victims", [("worker", "worker-2"), ("web",), ("beat", "worker", "web")])
 def test_killed_processes_lose_nothing_and_repeat_nothing(
     server: Server, victims: tuple[str, ...]

@@ -90,7 +90,7 @@ def test_the_published_message_reaches_the_record_within_a_second(server: Server
 
 
 @pytest.mark.parametrize("end", ["\n", "\r", "\r\n"])
-@pytest.mark.spec("Message format", "segment ends")
+@pytest.mark.spec("hl7-api", "message format: segment ends")
 def test_curl_may_end_its_lines_in_any_way(server: Server, tmp_path: Path, end: str) -> None:
     control_id = fresh("curl")
     file = tmp_path / "message.hl7"
@@ -107,7 +107,7 @@ def test_curl_may_end_its_lines_in_any_way(server: Server, tmp_path: Path, end: 
     assert f"MSA|AA|{control_id}" in done.stdout
 
 
-@pytest.mark.spec("Connecting", "SOAP envelope")
+@pytest.mark.spec("hl7-api", "connecting: SOAP envelope")
 def test_a_stock_soap_client_works_from_the_wsdl(server: Server) -> None:
     session = requests.Session()
     session.auth = MAILCO
@@ -157,7 +157,7 @@ def test_our_sender_sends_many_files_and_tells_by_its_exit_status(
     assert "Unknown messageType received from HL7" in with_bad.stdout
 
 
-@pytest.mark.spec("Decisions", "the same bytes again")
+@pytest.mark.spec("decisions", "the same bytes again")
 def test_the_same_bytes_again_get_the_same_answer(server: Server) -> None:
     body = a28(fresh("again"), **demonstration_patient())
 
@@ -224,7 +224,7 @@ def test_the_newest_of_two_messages_with_one_control_id_is_told_with_the_other(
     assert [other["type"] for other in told["others"]] == ["ADT^A28"]
 
 
-@pytest.mark.spec("Decisions", "Ways in")
+@pytest.mark.spec("decisions", "ways in")
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [
@@ -335,7 +335,7 @@ def test_slow_clients_hold_nobody_up_and_are_told(server: Server) -> None:
         connection.close()
 
 
-@pytest.mark.spec("Connecting", "IP allow-list")
+@pytest.mark.spec("hl7-api", "connecting: IP allow-list")
 def test_an_address_outside_the_networks_is_refused_whatever_it_claims(server: Server) -> None:
     server.ask(
         "services.allow_network(cidr='192.0.2.0/24', credential=Credential.objects.get("
