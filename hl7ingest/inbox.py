@@ -8,23 +8,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import datetime
 
 from django.db import IntegrityError, transaction
 
-from hl7ingest.arrival import (
-    Arrival,
-    Kept,
-    Refused,
-    ambiguous,
-    email_taken,
-    no_identifier,
-    no_patient,
-    other_patients_point,
-)
-from hl7ingest.hl7v2 import Hl7Error, Location
-from hl7ingest.hl7v2.errors import Condition, missing
+from hl7ingest.arrival import Arrival, Kept, Refused
+from hl7ingest.hl7v2 import Hl7Error
+from hl7ingest.judge import Known, emails_of, judge, point_key
 from hl7ingest.models import (
     Expected,
     HeldMessage,
@@ -38,11 +29,10 @@ from partners.authorisation import NotAuthorised
 from partners.models import Secret
 from pkb.bulk import insert
 from records import identification, matching, points
-from records.changes import UpdatePatient
-from records.models import PatientEmail, PatientTeam
+from records.models import PatientEmail, PatientIdentifier, PatientTeam
+from records.points import PointKey
 
 Answer = Kept | Hl7Error | NotAuthorised
-PointKey = tuple[int, str, str]  # controller, kind, external id
 _RACES = 3  # times that another process may put the same identifier or receipt in first
 
 
@@ -64,21 +54,6 @@ def keep(arrivals: Sequence[Arrival]) -> list[Answer]:
     return [answer for arrival in arrivals for answer in keep([arrival])]
 
 
-@dataclass(slots=True)
-class _Known:
-    """What the database says about a batch, read at once, and added to as the batch is kept."""
-
-    receipts: dict[bytes, Kept]
-    patients: dict[tuple[int, str], uuid.UUID]
-    expected: dict[tuple[int, str], Expected]
-    emails: dict[str, uuid.UUID]
-    teams: dict[uuid.UUID, set[int]]
-    points: dict[PointKey, points.Owner]
-    waiting: dict[PointKey, uuid.UUID]
-    new: list[tuple[Arrival, uuid.UUID]] = field(default_factory=list)
-    new_expected: list[Expected] = field(default_factory=list)
-
-
 def _keep(arrivals: Sequence[Arrival]) -> list[Answer]:
     known = _read(arrivals)
     answers: list[Answer | int] = []  # an int: the place in known.new
@@ -90,7 +65,7 @@ def _keep(arrivals: Sequence[Arrival]) -> list[Answer]:
             answers.append(places[arrival.key])
         else:
             try:
-                patient_id = _judge(arrival, known)
+                patient_id = judge(arrival, known)
             except (Hl7Error, NotAuthorised) as refusal:
                 answers.append(refusal)
             else:
@@ -110,11 +85,11 @@ def _keep(arrivals: Sequence[Arrival]) -> list[Answer]:
     return found
 
 
-def _read(arrivals: Sequence[Arrival]) -> _Known:
+def _read(arrivals: Sequence[Arrival]) -> Known:
     identifiers = [one for arrival in arrivals for one in arrival.identifiers]
-    emails = {address for arrival in arrivals for address in _emails(arrival)}
+    emails = {address for arrival in arrivals for address in emails_of(arrival)}
     keys = {one.key for one in identifiers} | {identification.email_key(e) for e in emails}
-    wanted = {key for arrival in arrivals if (key := _point_key(arrival))}
+    wanted = {key for arrival in arrivals if (key := point_key(arrival))}
     receipts = Receipt.objects.filter(key__in=[arrival.key for arrival in arrivals])
     # What is awaited is read before what is there: a worker that moves it from one to the other
     # meanwhile is then seen in both, never in neither
@@ -124,7 +99,7 @@ def _read(arrivals: Sequence[Arrival]) -> _Known:
         if (row.type_id, row.value) in keys
     }
     waiting = _waiting(wanted)
-    known = _Known(
+    known = Known(
         receipts={
             bytes(key): Kept(message_id, at, replayed=True)
             for key, message_id, at in receipts.values_list(
@@ -172,137 +147,7 @@ def _waiting(wanted: set[PointKey]) -> dict[PointKey, uuid.UUID]:
     }
 
 
-def _judge(arrival: Arrival, known: _Known) -> uuid.UUID:
-    """Return the record that `arrival` is for, or refuse it."""
-    if not arrival.identifiers:
-        raise no_identifier()
-    patient_id, is_expected = _patient(arrival, known)
-    if isinstance(arrival.change, UpdatePatient):
-        if arrival.authority.creating_team_id:
-            known.teams.setdefault(patient_id, set()).add(arrival.authority.creating_team_id)
-        for address in arrival.change.patient.emails:
-            key = identification.email_key(address)
-            expected = known.expected.get(key)
-            owner = expected.patient_id if expected else known.emails.get(address, patient_id)
-            if owner != patient_id:
-                raise email_taken(address)
-            if is_expected and expected is None and key[0]:
-                _expect(key, patient_id, arrival, known)
-    else:
-        _check_reach(arrival, known, patient_id, is_expected=is_expected)
-        _check_point(arrival, known, patient_id)
-    return patient_id
-
-
-def _patient(arrival: Arrival, known: _Known) -> tuple[uuid.UUID, bool]:
-    """Return the one record that the identifiers name, and whether it has yet to be started."""
-    found = {known.patients[one.key] for one in arrival.identifiers if one.key in known.patients}
-    awaited = {
-        known.expected[one.key].patient_id
-        for one in arrival.identifiers
-        if one.key in known.expected
-    }
-    if len(found | awaited) > 1:
-        raise ambiguous()
-    if not found | awaited:
-        if not arrival.may_create:
-            raise no_patient()
-        check_can_create(arrival)
-        awaited = {uuid.uuid4()}
-    (patient_id,) = found | awaited
-    if arrival.may_create:
-        for one in arrival.identifiers:
-            if (
-                one.can_start_a_record
-                and one.key not in known.patients
-                and one.key not in known.expected
-            ):
-                _expect(one.key, patient_id, arrival, known)
-    return patient_id, not found
-
-
-def _expect(key: tuple[int, str], patient_id: uuid.UUID, arrival: Arrival, known: _Known) -> None:
-    """Note that `arrival` will put an identifier in a record."""
-    expected = Expected(
-        type_id=key[0],
-        value=key[1],
-        patient_id=patient_id,
-        team_id=arrival.authority.creating_team_id,
-    )
-    known.expected[key] = expected
-    known.new_expected.append(expected)
-
-
-def check_can_create(arrival: Arrival) -> None:
-    """Refuse what lacks the minimum of a new record."""
-    if not any(one.can_start_a_record for one in arrival.identifiers):
-        raise no_patient()
-    patient = arrival.change.patient
-    lacking = [
-        (name, place)
-        for name, place, value in (
-            ("surname", (5, 1), patient.family_name),
-            ("givenName", (5, 2), patient.given_name),
-            ("dateOfBirth", (7, 1), patient.born_on),
-        )
-        if not value
-    ]
-    if lacking:
-        raise Hl7Error(
-            f"Cannot create patient missing these fields: {', '.join(n for n, _ in lacking)}",
-            code="cannot-create-patient",
-            at=Location("PID", 1, *lacking[0][1]),
-            condition=Condition.REQUIRED_FIELD_MISSING,
-        )
-    if arrival.authority.creating_team_id is None:
-        raise Hl7Error(
-            "Cannot create patient: no team to create the record in",
-            code="no-creating-team",
-            condition=Condition.UNKNOWN_KEY,
-            hint="The organisation, or the grant, has no default team. Ask its administrator",
-        )
-
-
-def _check_reach(
-    arrival: Arrival, known: _Known, patient_id: uuid.UUID, *, is_expected: bool
-) -> None:
-    """A team's grant reaches that team's patients only, and does not say who the others are."""
-    reach = arrival.authority.reach
-    if reach is None:
-        return
-    teams = known.teams.get(patient_id, set())
-    if is_expected:
-        teams |= {
-            expected.team_id
-            for one in arrival.identifiers
-            if (expected := known.expected.get(one.key)) and expected.team_id
-        }
-    if not teams & reach:
-        raise no_patient()
-
-
-def _check_point(arrival: Arrival, known: _Known, patient_id: uuid.UUID) -> None:
-    """Refuse a data point of another patient or owner, and a new one that lacks something."""
-    change, key = arrival.change, _point_key(arrival)
-    assert key is not None
-    assert not isinstance(change, UpdatePatient)
-    owner = known.points.get(key)
-    owning_patient = owner.patient_id if owner else known.waiting.get(key, patient_id)
-    if owning_patient != patient_id:
-        raise other_patients_point(change.place)
-    if owner and not points.may_amend(
-        owner.partner_id,
-        arrival.authority.partner_id,
-        customers_too=arrival.authority.amends_customer_data,
-    ):
-        raise NotAuthorised("data point of another sender", arrival.authority.controller.id)
-    if owner is None and key not in known.waiting:
-        for place, name in change.lacking:
-            raise missing(Location.parse(place), name)
-    known.waiting[key] = patient_id
-
-
-def _write(known: _Known) -> list[InboundMessage]:
+def _write(known: Known) -> list[InboundMessage]:
     """Put what was accepted in the database, with as many statements for many as for one."""
     if not known.new:
         return []
@@ -312,12 +157,34 @@ def _write(known: _Known) -> list[InboundMessage]:
     insert([MessageBody(message_id=m.pk, raw=a.raw, charset=a.charset) for m, a in pairs])
     insert([Receipt(key=a.key, message_id=m.pk) for m, a in pairs])
     insert(known.new_expected)
+    _check_still_expected(known.new_expected)
     insert([QueueEntry.of(m) for m in messages])
     return messages
 
 
+def _check_still_expected(rows: Sequence[Expected]) -> None:
+    """Look again where another process has put such an identifier in a record meanwhile.
+
+    Had it only been accepted there, the constraint would have stopped us.
+    """
+    wanted = {(row.type_id, row.value): row.patient_id for row in rows}
+    if not wanted:
+        return
+    values = {value for _, value in wanted}
+    found = PatientIdentifier.objects.filter(value__in=values)
+    for type_id, value, patient_id in found.values_list("type_id", "value", "patient_id"):
+        if wanted.get((type_id, value), patient_id) != patient_id:
+            raise IntegrityError
+    if (
+        PatientEmail.objects.filter(address__in={value for (_, value) in wanted if "@" in value})
+        .exclude(patient__in=set(wanted.values()))
+        .exists()
+    ):
+        raise IntegrityError
+
+
 def _message(arrival: Arrival, patient_id: uuid.UUID) -> InboundMessage:
-    authority, key = arrival.authority, _point_key(arrival)
+    authority, key = arrival.authority, point_key(arrival)
     return InboundMessage(
         received_at=arrival.at,
         credential_id=arrival.caller.credential.id,
@@ -350,13 +217,3 @@ def note_use(uses: dict[int, tuple[datetime, str]]) -> None:
     """Note when, and from where, secrets were last used. Not a change of the configuration."""
     for secret_id, (at, address) in uses.items():
         Secret.objects.filter(pk=secret_id).update(last_used_at=at, last_used_from=address or None)
-
-
-def _emails(arrival: Arrival) -> tuple[str, ...]:
-    return arrival.change.patient.emails if isinstance(arrival.change, UpdatePatient) else ()
-
-
-def _point_key(arrival: Arrival) -> PointKey | None:
-    if isinstance(arrival.change, UpdatePatient):
-        return None
-    return arrival.authority.controller.id, arrival.change.kind, arrival.change.external_id
