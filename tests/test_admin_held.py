@@ -368,7 +368,9 @@ def test_deciding_is_by_post_with_the_csrf_token(
     held = swapped(mailco)
     client = Client(enforce_csrf_checks=True)
     client.force_login(royal_admin)
-    assert client.get(f"{decide(held)}?verdict=approve").status_code == 405
+    response = client.get(f"{decide(held)}?verdict=approve", follow=True)
+    assert response.redirect_chain == [(page(held), 302)]
+    assert said(response) == "Nothing was done. Look again."
     assert client.post(decide(held), {"verdict": "approve"}).status_code == 403
     held.refresh_from_db()
     assert held.decided_at is None

@@ -208,7 +208,7 @@ def test_the_text_is_read_by_a_deliberate_click_that_is_audited(
     message = InboundMessage.objects.get(control_id="siu-1")
     client = as_(royal_admin)
     assert "PID|||" not in text(client.get(page(message)))
-    assert client.get(read(message)).status_code == 405
+    assert client.get(read(message)).status_code == 302
     assert not AuditEvent.objects.filter(action="message.read").exists()
     response = client.post(read(message))
     assert "PID|||9990000018^^^NHS^NH||Smith^John" in text(response)
@@ -231,7 +231,7 @@ def test_staff_let_the_worker_try_a_failed_message_again(
     shown = text(client.get(page(message)))
     assert "Try again" in shown
     assert f"error {message.outcome.error_id}" in shown
-    assert client.get(retry(message)).status_code == 405
+    assert client.get(retry(message)).status_code == 302
     shown = text(client.post(retry(message), follow=True))
     assert "Tried again, and applied to the record." in shown
     assert "Try again</button>" not in shown

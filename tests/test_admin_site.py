@@ -100,6 +100,37 @@ def test_a_person_is_added_with_a_password_that_nobody_reads(as_staff: Client) -
     assert AuditEvent.objects.filter(action="user.added", target=f"pkb.User:{user.pk}").exists()
 
 
+def test_a_new_person_may_sign_in_unless_that_is_unticked(as_staff: Client) -> None:
+    shown = as_staff.get("/admin/pkb/user/add/")
+    field = shown.context["adminform"].form["is_staff"]
+    assert (field.value(), field.label) == (True, "May sign in here")
+    phrase = "a long enough phrase"
+    given = {"username": "new", "password1": phrase, "password2": phrase}
+    page = as_staff.post("/admin/pkb/user/add/", given | {"is_platform_staff": "on"})
+    assert "they must be able to sign in" in page.content.decode()
+    assert not User.objects.filter(username="new").exists()
+
+
+def test_a_membership_of_one_who_cannot_sign_in_is_warned_of(
+    as_staff: Client, royal: Organisation
+) -> None:
+    user = User.objects.create_user("outside")
+    lines = _no_lines("memberships", 0) | {"memberships-TOTAL_FORMS": "1"}
+    page = as_staff.post(
+        f"/admin/pkb/user/{user.pk}/change/",
+        {
+            "username": "outside",
+            "is_active": "on",
+            "memberships-0-organisation": royal.pk,
+            "memberships-0-role": "administrator",
+            "memberships-0-user": user.pk,
+            **lines,
+        },
+        follow=True,
+    )
+    assert "Outside cannot sign in yet" in page.content.decode()
+
+
 def test_a_deactivated_person_is_out_at_once(
     as_staff: Client, royal_admin: User, staff: User
 ) -> None:

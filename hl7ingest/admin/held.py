@@ -11,7 +11,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import F, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
@@ -22,7 +22,7 @@ from hl7ingest.admin.comparison import DIFFERS, compare
 from hl7ingest.admin.effects import in_words
 from hl7ingest.admin.filters import CauseFilter, DecidedFilter, HeldPartnerFilter, KindFilter
 from hl7ingest.admin.names import names_of
-from hl7ingest.admin.states import above, point_of, reason
+from hl7ingest.admin.states import above, point_of, reason, short
 from hl7ingest.models import HeldMessage, InboundMessage, Outcome
 from pkb import audit
 from pkb.permissions import administers
@@ -89,7 +89,7 @@ class HeldAdmin(PageAdmin[HeldMessage]):
     @admin.display(description="patient in the message")
     def whom_(self, held: HeldMessage) -> str:
         """The name in the message, for the administrator of its organisation."""
-        return getattr(held, "whom", "") or "not shown"
+        return short(getattr(held, "whom", "")) or "not shown"
 
     @admin.display(description="why it waits")
     def doubt(self, held: HeldMessage) -> SafeString:
@@ -117,7 +117,7 @@ class HeldAdmin(PageAdmin[HeldMessage]):
     def decide_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Approve or reject by POST. A refused attempt is on the audit trail, whoever made it."""
         if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
+            return self.nothing_done(request, pk)
         held = HeldMessage.objects.filter(pk=pk).first()
         if held is None:
             raise Http404

@@ -10,7 +10,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.defaultfilters import filesizeformat
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString
 from hl7ingest import review
 from hl7ingest.admin.effects import in_words
 from hl7ingest.admin.filters import PartnerFilter, StateFilter, TypeFilter
-from hl7ingest.admin.states import above, moment, owner_of, pill, point_of, reason, state_of
+from hl7ingest.admin.states import above, moment, owner_of, pill, point_of, reason, short, state_of
 from hl7ingest.models import HeldMessage, InboundMessage, Outcome, QueueEntry
 from pkb import audit
 from pkb.permissions import is_platform_staff
@@ -106,8 +106,10 @@ class MessageAdmin(PageAdmin[InboundMessage]):
     def control_id_(self, message: InboundMessage) -> SafeString | str:
         """The control id, and a mark where its sender used it for other bytes too."""
         if not message.is_reused:  # type: ignore[attr-defined]
-            return message.control_id
-        return format_html('{} <span class="note-mark">used twice</span>', message.control_id)
+            return short(message.control_id)
+        return format_html(
+            '{} <span class="note-mark">used twice</span>', short(message.control_id)
+        )
 
     @admin.display(description="state, and who acts")
     def state(self, message: InboundMessage) -> SafeString:
@@ -137,7 +139,7 @@ class MessageAdmin(PageAdmin[InboundMessage]):
     def read_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Show the message's text once, and note in the audit trail who read it. By POST."""
         if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
+            return self.nothing_done(request, pk)
         message = self.find(request, str(pk))
         text = review.read_raw(message=message, by=signed_in(request))
         return self.page(request, message, raw=[_shortened(line) for line in text.split("\n")])
@@ -145,7 +147,7 @@ class MessageAdmin(PageAdmin[InboundMessage]):
     def retry_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Let the worker try a failed message again. By POST, by staff."""
         if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
+            return self.nothing_done(request, pk)
         message = self.find(request, str(pk))
         try:
             review.retry(message=message, by=signed_in(request))

@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from hl7ingest.admin.filters import PartnerFilter, TypeFilter
-from hl7ingest.admin.states import above, moment
+from hl7ingest.admin.states import above, moment, short
 from hl7ingest.models import Refusal
 from records.admin.page import PageAdmin
 
@@ -75,7 +75,7 @@ class RefusalAdmin(PageAdmin[Refusal]):
     @admin.display(description="message")
     def message(self, refusal: Refusal) -> SafeString:
         """Its type and MSH-10, as far as it could be read."""
-        return above(refusal.type.replace("^", " ") or "not read", refusal.control_id)
+        return above(refusal.type.replace("^", " ") or "not read", short(refusal.control_id))
 
     def context_of(self, request: HttpRequest, row: Refusal) -> dict[str, Any]:
         return {"sent_by": sender_of(row), "why": rule_of(row)}

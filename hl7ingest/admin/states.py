@@ -12,6 +12,7 @@ from django.utils.timezone import localtime
 from hl7ingest.models import HeldMessage, InboundMessage, Outcome
 
 RECEIVED = "received"
+LONGEST_IN_LIST = 60  # characters of a name or an id
 NAMES = {
     RECEIVED: "Received",
     Outcome.State.APPLIED.value: "Applied",
@@ -69,6 +70,11 @@ def reason(code: str) -> str:
 def point_of(row: InboundMessage | HeldMessage) -> str:
     """Return what kind of data the message brings."""
     return POINTS.get(row.point_kind, row.point_kind)
+
+
+def short(text: str) -> str:
+    """Return no more of a name or an id than a list has room for."""
+    return text if len(text) <= LONGEST_IN_LIST else f"{text[: LONGEST_IN_LIST - 1]}…"
 
 
 def above(text: str, below: str) -> SafeString:

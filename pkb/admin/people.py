@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth import admin as auth
 from django.contrib.auth.forms import BaseUserCreationForm
 from django.contrib.auth.models import Group
@@ -42,12 +42,33 @@ def _end_membership(request: HttpRequest, user: User, given: dict[str, Any]) -> 
     return f"{user} no longer administers {given['chosen'].organisation}."
 
 
+SIGN_IN = {"is_staff": "May sign in here"}
+SIGN_IN_HELP = {"is_staff": "Needed by platform staff and administrators of organisations alike."}
+
+
+def _check_sign_in(form: forms.ModelForm[User], given: dict[str, Any]) -> None:
+    """Refuse platform staff who could not enter."""
+    if "is_staff" in form.fields and given.get("is_platform_staff") and not given.get("is_staff"):
+        form.add_error("is_staff", "Platform staff work here: they must be able to sign in.")
+
+
 class PersonAddForm(BaseUserCreationForm[User]):
     """A new person, with a password to change at the first visit."""
 
     class Meta:
         model = User
         fields = ("username", "first_name", "last_name", "email", "is_staff", "is_platform_staff")
+        labels = SIGN_IN
+        help_texts = SIGN_IN_HELP
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["is_staff"].initial = True
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        _check_sign_in(self, given)
+        return given
 
 
 class PersonForm(forms.ModelForm[User]):
@@ -55,6 +76,8 @@ class PersonForm(forms.ModelForm[User]):
 
     class Meta:
         model = User
+        labels = SIGN_IN
+        help_texts = SIGN_IN_HELP
         fields = (
             "username",
             "first_name",
@@ -67,8 +90,7 @@ class PersonForm(forms.ModelForm[User]):
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}
-        if given.get("is_platform_staff") and not given.get("is_staff"):
-            self.add_error("is_staff", "Platform staff work here: they must be able to log in.")
+        _check_sign_in(self, given)
         return given
 
 
@@ -132,6 +154,11 @@ class PersonAdmin(ConfiguredAdmin[User], auth.UserAdmin):  # type: ignore[type-a
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: Any) -> None:
         for membership in formset.save(commit=False):
             services.give_membership(membership=membership, by=signed_in(request))
+            if not membership.user.is_staff or not membership.user.is_active:
+                told = (
+                    f"{membership.user} cannot sign in yet: tick “active” and “May sign in here”."
+                )
+                messages.warning(request, told)
 
     @admin.display(description="name", ordering="last_name")
     def name(self, row: User) -> str:

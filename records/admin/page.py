@@ -5,12 +5,14 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any, ClassVar, TypeVar
 
+from django.contrib import messages
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db import models
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils.text import capfirst
 
@@ -18,6 +20,7 @@ from pkb.scoped_admin import ScopedAdmin
 
 Row = TypeVar("Row", bound=models.Model)
 MOST_COUNTED = 10_000
+NOTHING_DONE = "Nothing was done. Look again."
 
 
 class Counted(Paginator[Any]):
@@ -65,6 +68,14 @@ class PageAdmin(ScopedAdmin[Row]):
     ) -> HttpResponse:
         """Show the page of a row; 404 where there is none, or none for whoever asks."""
         return self.page(request, self.find(request, object_id))
+
+    def nothing_done(self, request: HttpRequest, pk: int | None = None) -> HttpResponse:
+        """Lead whoever only opened the address of a deed to the row, or to the list."""
+        messages.info(request, NOTHING_DONE)
+        name = f"admin:{self.opts.app_label}_{self.opts.model_name}"
+        if pk is None:
+            return redirect(f"{name}_changelist")
+        return redirect(f"{name}_change", self.find(request, str(pk)).pk)
 
     def find(self, request: HttpRequest, object_id: str) -> Row:
         """Return the row, if whoever asks may see it."""

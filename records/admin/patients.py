@@ -9,8 +9,9 @@ from typing import Any
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Prefetch, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
+from django.utils.text import Truncator
 
 from pkb import audit
 from pkb.scoped_admin import signed_in
@@ -25,6 +26,7 @@ from records.models import (
 )
 
 MOST_FOUND = 50
+LONGEST_NAME = 60  # characters in a list
 MOST_POINTS = 200  # of a kind on one page
 _SOURCE = ("source__partner", "source__connecting", "source__controller")
 
@@ -67,7 +69,7 @@ class PatientAdmin(PageAdmin[Patient]):
     @admin.display(description="name")
     def name_(self, patient: Patient) -> str:
         """The name."""
-        return patient.name
+        return Truncator(patient.name).chars(LONGEST_NAME)
 
     @admin.display(description="NHS number")
     def nhs_number(self, patient: Patient) -> str:
@@ -83,7 +85,7 @@ class PatientAdmin(PageAdmin[Patient]):
     def search_view(self, request: HttpRequest) -> HttpResponse:
         """Show who has this identifier, or a family name that begins so. Asked by POST."""
         if request.method != "POST":
-            return HttpResponseNotAllowed(["POST"])
+            return self.nothing_done(request)
         term = request.POST.get("term", "").strip()[:255]
         if not self.has_view_permission(request):
             raise PermissionDenied
