@@ -2,7 +2,6 @@
 PORT ?= 8000
 BIN := .venv/bin
 SOURCES := config pkb partners records hl7ingest
-export PYTHONWARNINGS ?=
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16

@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 import uuid
 from dataclasses import dataclass
-from ipaddress import ip_address
 from itertools import count, islice
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
@@ -79,7 +79,8 @@ PEOPLE = (
 
 
 def load() -> None:
-    """Load the demonstration into an empty database."""
+    """Load the demonstration into an empty database; its passwords are known to everybody."""
+    assert settings.SANDBOX, "only in a sandbox"
     with transaction.atomic():
         staff = _user("staff", is_platform_staff=True)
         royal = _customer(ROYAL, "royal.admin", ["Patient Record Team", "Cardiology"], staff)
@@ -168,7 +169,7 @@ def nhs_numbers() -> list[str]:
 def _caller(username: str) -> Caller:
     """Return the caller that a credential's holder would be, from this machine."""
     credential = registry.get().credentials[username]
-    return Caller(credential, credential.secrets[0].id, str(ip_address("127.0.0.1")))
+    return Caller(credential, credential.secrets[0].id, "127.0.0.1")
 
 
 def _a28(number: str, person: Person, suffix: str = "1") -> str:

@@ -79,9 +79,10 @@ class NotKept(Exception):
     Else the fault is ours, and sending again would not mend it.
     """
 
-    def __init__(self, *, retryable: bool) -> None:
-        super().__init__(retryable)
+    def __init__(self, *, retryable: bool, error_id: str = "") -> None:
+        super().__init__(retryable, error_id)
         self.retryable = retryable
+        self.error_id = error_id
 
 
 def no_patient() -> Hl7Error:

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import time
 import uuid
+from collections import Counter
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -38,7 +39,9 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 logger = logging.getLogger(__name__)
 LARGE = 128 * 1024  # bytes from which a message is read on a thread, so that others go on
-BODIES_AT_ONCE = 256 * 1024 * 1024  # bytes of all bodies that are in memory; then 503
+LONGEST_UPLOAD = 120.0  # seconds that a whole body may take
+BODIES_AT_ONCE = 512 * 1024 * 1024  # bytes of bodies in memory, a quarter a credential
+OTHER_BODY = 3 * 1024 * 1024  # bytes of a body that is not for the HL7 API
 SAME_REFUSAL_EVERY = 10.0  # seconds
 
 
@@ -61,7 +64,7 @@ class Door:
         self._behind = behind
         self._gatherer = Gatherer()
         self._refreshing: asyncio.Task[None] | None = None
-        self._bytes = 0
+        self._held: Counter[int] = Counter()  # bytes of bodies in memory, by credential
         self._filed: dict[tuple[str, int | None, str], float] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,7 +73,7 @@ class Door:
         elif scope["type"] == "http" and scope["path"] in http.PATHS:
             await self._http(_head(scope), receive, send)
         else:
-            await self._behind(scope, receive, send)
+            await self._behind(scope, _limited(receive), send)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while True:
@@ -104,13 +107,12 @@ class Door:
             caller = http.screen(head)
             if isinstance(caller, Response):
                 return self._turned_away(caller)
-            if self._bytes > BODIES_AT_ONCE:
-                return http.unavailable(head)
-            body = await self._read(receive)
+            self._gatherer.note_use(caller)
+            body = await self._read(receive, caller.credential.id)
             try:
                 return await self._message(head, caller, body)
             finally:
-                self._bytes -= len(body)
+                self._release(caller.credential.id, len(body))
         except _TooLarge:
             return http.too_large()
         except _TooSlow:
@@ -127,7 +129,10 @@ class Door:
             return http.wrap(head, ack, "utf-8")
 
     async def _message(self, head: Head, caller: Caller, body: bytes) -> Response:
-        unwrapped = http.unwrap(head, body)
+        if head.is_soap and len(body) >= LARGE:
+            unwrapped = await asyncio.to_thread(http.unwrap, head, body)
+        else:
+            unwrapped = http.unwrap(head, body)
         if isinstance(unwrapped, Response):
             return unwrapped
         raw, charset = unwrapped
@@ -150,7 +155,7 @@ class Door:
         except NotKept as error:
             if error.retryable:
                 raise
-            return close_message(arrival, unexpected(uuid.uuid4().hex))
+            return close_message(arrival, unexpected(error.error_id), error.error_id)
         assert kept is not None
         return close_message(arrival, kept)
 
@@ -160,14 +165,17 @@ class Door:
             asyncio.shield(self._gatherer.keep(item)), settings.HL7_ANSWER_SECONDS
         )
 
-    async def _read(self, receive: Receive) -> bytes:
+    async def _read(self, receive: Receive, credential: int) -> bytes:
         """Return the body, or raise where it is too large, stops arriving or breaks off."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + LONGEST_UPLOAD
         chunks: list[bytes] = []
         size = 0
         try:
             while True:
                 try:
-                    async with asyncio.timeout(settings.HL7_IDLE_SECONDS):
+                    idle = min(settings.HL7_IDLE_SECONDS, deadline - loop.time())
+                    async with asyncio.timeout(idle):
                         event = await receive()
                 except TimeoutError:
                     raise _TooSlow from None
@@ -175,15 +183,23 @@ class Door:
                     raise _Gone
                 chunk = event.get("body", b"")
                 size += len(chunk)
-                self._bytes += len(chunk)
+                self._held[credential] += len(chunk)
                 if size > settings.HL7_MAX_BYTES:
                     raise _TooLarge
+                held = self._held
+                if held[credential] > BODIES_AT_ONCE / 4 or held.total() > BODIES_AT_ONCE:
+                    raise NotKept(retryable=True)
                 chunks.append(chunk)
                 if not event.get("more_body"):
                     return b"".join(chunks)
-        except (_TooSlow, _Gone, _TooLarge):
-            self._bytes -= size
+        except (_TooSlow, _Gone, _TooLarge, NotKept):
+            self._release(credential, size)
             raise
+
+    def _release(self, credential: int, size: int) -> None:
+        self._held[credential] -= size
+        if self._held[credential] <= 0:
+            del self._held[credential]
 
     async def _refresh(self) -> None:
         """Have the configuration looked at again where it is due; all that wait share one look."""
@@ -205,6 +221,26 @@ class Door:
                 with contextlib.suppress(NotKept):
                     self._gatherer.keep(refused).add_done_callback(lambda done: done.exception())
         return response
+
+
+def _limited(receive: Receive) -> Receive:
+    """Return `receive` for Django: a body too large, or that stops arriving, breaks off."""
+    size, is_whole = 0, False
+
+    async def limited() -> MutableMapping[str, Any]:
+        nonlocal size, is_whole
+        if is_whole:
+            return await receive()
+        try:
+            async with asyncio.timeout(settings.HL7_IDLE_SECONDS):
+                event = await receive()
+        except TimeoutError:
+            return {"type": "http.disconnect"}
+        size += len(event.get("body", b""))
+        is_whole = not event.get("more_body")
+        return event if size <= OTHER_BODY else {"type": "http.disconnect"}
+
+    return limited
 
 
 def _look() -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -22,6 +22,7 @@ from django.utils import timezone
 from hl7ingest import inbox
 from hl7ingest.arrival import Arrival, NotKept, Refused
 from hl7ingest.wake import waker
+from partners.authentication import Caller
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -34,12 +35,6 @@ Item = Arrival | Refused
 Waiting = tuple[Item, "asyncio.Future[inbox.Answer | None]"]
 
 
-@dataclass
-class _Use:
-    noted_at: datetime
-    pending: tuple[datetime, str] | None = None
-
-
 class Gatherer:
     """Collects what must be durable, and makes it so from one thread with one connection."""
 
@@ -47,7 +42,8 @@ class Gatherer:
         self._line: deque[Waiting] = deque()
         self._running = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inbox")
-        self._uses: dict[int, _Use] = {}
+        self._uses: dict[int, tuple[datetime, str]] = {}
+        self._noted_at = timezone.now()
 
     def keep(self, item: Item) -> asyncio.Future[inbox.Answer | None]:
         """Return what will hold the inbox's answer once it is committed, or raise `NotKept`."""
@@ -98,10 +94,13 @@ class Gatherer:
         try:
             return [*_with_connection(lambda: self._commit(items))]
         except Exception as error:
-            logger.exception("messages not kept", extra={"count": len(items)})
-            unreachable = isinstance(error, InterfaceError | OperationalError)
+            error_id = uuid.uuid4().hex
+            logger.exception("messages not kept", extra={"count": len(items), "error_id": error_id})
+            # A statement that the database refuses is no database out of reach
+            lost = isinstance(error, InterfaceError | OperationalError)
+            unreachable = lost and not (connection.connection and connection.is_usable())
             if len(items) == 1 or unreachable:
-                return [NotKept(retryable=unreachable) for _ in items]
+                return [NotKept(retryable=unreachable, error_id=error_id) for _ in items]
             return [answer for item in items for answer in self._write([item])]
 
     def _commit(self, items: list[Item]) -> list[inbox.Answer | None]:
@@ -110,20 +109,20 @@ class Gatherer:
         answers = iter(inbox.keep(arrivals) if arrivals else [])
         if refused:
             inbox.file_refusals(refused)
-        self._note_uses(arrivals)
+        self._write_uses()
         if arrivals:
             waker.wake()
         return [next(answers) if isinstance(item, Arrival) else None for item in items]
 
-    def _note_uses(self, arrivals: list[Arrival]) -> None:
+    def note_use(self, caller: Caller) -> None:
+        """Remember that a secret was used; it is written with what is kept next."""
+        self._uses[caller.secret_id] = timezone.now(), caller.address
+
+    def _write_uses(self) -> None:
         now = timezone.now()
-        due: dict[int, tuple[datetime, str]] = {}
-        for arrival in arrivals:
-            use = self._uses.setdefault(arrival.caller.secret_id, _Use(now - USE_NOTED_EVERY))
-            if now - use.noted_at >= USE_NOTED_EVERY:
-                due[arrival.caller.secret_id] = arrival.at, arrival.caller.address
-                use.noted_at = now
-        inbox.note_use(due)
+        if self._uses and now - self._noted_at >= USE_NOTED_EVERY:
+            uses, self._uses, self._noted_at = self._uses, {}, now
+            inbox.note_use(uses)
 
 
 def _with_connection(function: Callable[[], T]) -> T:

@@ -100,7 +100,9 @@ def screen(head: Head) -> Caller | Response:
     if head.media_type not in allowed or head.get("content-encoding") not in {"", "identity"}:
         return _text(415, f"Send {' or '.join(sorted(filter(None, allowed)))}, not compressed.")
     length = head.get("content-length")
-    if length and (not length.isdecimal() or int(length) > settings.HL7_MAX_BYTES):
+    if length and (
+        not length.isdecimal() or len(length) > 12 or int(length) > settings.HL7_MAX_BYTES
+    ):
         return too_large()
     return _authenticate(head)
 

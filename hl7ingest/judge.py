@@ -110,7 +110,8 @@ def _patient(arrival: Arrival, known: Known) -> tuple[uuid.UUID, bool]:
         if one.key in known.expected
     }
     if len(found | awaited) > 1:
-        raise ambiguous()
+        # A team's partner is not told that somebody else exists
+        raise ambiguous() if arrival.authority.reach is None else no_patient()
     if not found | awaited:
         if not arrival.may_create:
             raise no_patient()
@@ -195,10 +196,12 @@ def _check_point(arrival: Arrival, known: Known, patient_id: uuid.UUID) -> None:
 
 
 def emails_of(arrival: Arrival) -> tuple[str, ...]:
+    """Return the e-mail addresses that the message may add."""
     return arrival.change.patient.emails if isinstance(arrival.change, UpdatePatient) else ()
 
 
 def point_key(arrival: Arrival) -> PointKey | None:
+    """Return the data point that the message is about; None for demographics."""
     if isinstance(arrival.change, UpdatePatient):
         return None
     return arrival.authority.controller.id, arrival.change.kind, arrival.change.external_id

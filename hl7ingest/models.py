@@ -95,7 +95,7 @@ class Expected(models.Model):
     """An identifier that an accepted message will put in a record, and in which one."""
 
     type = models.ForeignKey(IdentifierType, models.PROTECT, related_name="+", db_index=False)
-    value = models.CharField(max_length=100)
+    value = models.CharField(max_length=254)
     patient_id = models.UUIDField(db_index=True)
     team_id = models.BigIntegerField(null=True)
 
@@ -120,6 +120,7 @@ class QueueEntry(models.Model):
     point_kind = models.CharField(max_length=20, blank=True)
     point_id = models.CharField(max_length=200, blank=True)
     approved = models.BooleanField(default=False)  # a person, or a later message, vouches for it
+    is_late = models.BooleanField(default=False)  # it had an outcome before: others may be ahead
     attempts = models.PositiveSmallIntegerField(default=0)
     ready_at = models.DateTimeField(null=True)  # when to try again
 
@@ -134,7 +135,9 @@ class QueueEntry(models.Model):
         return f"waiting message {self.pk}"
 
     @classmethod
-    def of(cls, message: InboundMessage, *, approved: bool = False) -> QueueEntry:
+    def of(
+        cls, message: InboundMessage, *, approved: bool = False, is_late: bool = False
+    ) -> QueueEntry:
         """Return the entry that makes `message` wait in its place; the caller saves it."""
         return cls(
             message_id=message.pk,
@@ -144,6 +147,7 @@ class QueueEntry(models.Model):
             point_kind=message.point_kind,
             point_id=message.point_id,
             approved=approved,
+            is_late=is_late,
         )
 
 

@@ -34,6 +34,7 @@ from records import identification, matching
 from records.changes import Change, UpdatePatient
 
 logger = logging.getLogger(__name__)
+MOST_IGNORED = 20  # kinds of identifier that the account of a message names
 AHEAD = timedelta(days=1)  # of our clock, a sender's may be
 _FIRST_LINE = re.compile(r"[\s\ufeff\x0b\x1c]*[^\r\n]*")
 _TYPE = re.compile(r"[A-Z0-9]{1,6}\^[A-Z0-9]{1,6}")
@@ -128,13 +129,13 @@ def open_message(raw: bytes, caller: Caller, charset: str = "") -> Arrival | Ref
         return Refusing(*call.refuse(unexpected(error_id), error_id))
 
 
-def close_message(arrival: Arrival, answer: inbox.Answer) -> Answered:
+def close_message(arrival: Arrival, answer: inbox.Answer, error_id: str = "") -> Answered:
     """Return the ACK for what the inbox said; the same for the same bytes."""
     if isinstance(answer, Kept):
         ack = acknowledge(arrival.message, answer.at)
         return Answered(ack, arrival.charset, answer.replayed)
     call = _Call(arrival.at, arrival.caller, arrival.message, arrival.charset, arrival.authority)
-    ack, charset, refused = call.refuse(answer)
+    ack, charset, refused = call.refuse(answer, error_id)
     return Answered(ack, charset, refused=refused)
 
 
@@ -223,7 +224,7 @@ def _identifiers(
     if len(national) > len(set(national)):
         raise ambiguous()  # a record has one number of a kind
     kinds = {f"{one.authority[:60]}/{one.type_code[:60]}" for one in ignored}
-    return tuple(known), tuple(sorted(kinds))
+    return tuple(known), tuple(sorted(kinds)[:MOST_IGNORED])
 
 
 def _check_soft_match_fields(message: Message, change: Change, authority: Authority) -> None:

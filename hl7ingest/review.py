@@ -5,12 +5,14 @@ Decisions follow the data point, forwards and backwards: source hl7-api, soft ma
 
 from __future__ import annotations
 
+import logging
+import uuid
 from dataclasses import dataclass
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.dateformat import format as date_format
@@ -22,6 +24,7 @@ from hl7ingest.models import (
     Decision,
     HeldMessage,
     InboundMessage,
+    Lane,
     MessageBody,
     Outcome,
     QueueEntry,
@@ -35,6 +38,7 @@ from records.apply import NotApplicable
 from records.changes import Change
 
 Verdict = HeldMessage.Verdict
+logger = logging.getLogger(__name__)
 
 
 def approve(*, held: HeldMessage, by: User, why: str = "") -> None:
@@ -51,6 +55,7 @@ def reject(*, held: HeldMessage, by: User, why: str) -> None:
 
 def _decide(held: HeldMessage, by: User, why: str, *, approves: bool) -> None:
     with transaction.atomic():
+        _enter_lane(held.patient_id)
         held = HeldMessage.objects.select_for_update().get(pk=held.pk)
         if not administers(by, held.controller_id):
             audit.record("held.refused", held.message, by=by, organisation=held.controller)
@@ -60,7 +65,20 @@ def _decide(held: HeldMessage, by: User, why: str, *, approves: bool) -> None:
             _settle(held, by, why, approves=approves)
     if refused:
         raise PermissionDenied
-    process.drain(only=lane_of(held.patient_id))
+    _go_on(held.patient_id)
+
+
+def _enter_lane(patient_id: uuid.UUID) -> None:
+    """Let no worker settle this patient's messages while a person decides about them."""
+    Lane.objects.select_for_update().get(pk=lane_of(patient_id))
+
+
+def _go_on(patient_id: uuid.UUID) -> None:
+    """Settle what was decided, at once if no worker is at it; the decision stands either way."""
+    try:
+        process.drain(only=lane_of(patient_id))
+    except DatabaseError as error:
+        logger.warning("left to the workers", extra={"raised": type(error).__name__})
     waker.wake()
 
 
@@ -122,6 +140,7 @@ def retry(*, message: InboundMessage, by: User) -> None:
     if not is_platform_staff(by):
         raise PermissionDenied
     with transaction.atomic():
+        _enter_lane(message.patient_id)
         outcome = Outcome.objects.select_for_update().filter(
             pk=message.pk, state=Outcome.State.FAILED
         )
@@ -132,8 +151,7 @@ def retry(*, message: InboundMessage, by: User) -> None:
         ).exists()
         settle.requeue([message.pk], approved=was_approved)
         audit.record("message.retried", message, by=by, organisation=message.controller)
-    process.drain(only=lane_of(message.patient_id))
-    waker.wake()
+    _go_on(message.patient_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,6 +174,9 @@ class _Work:
     def _hold(
         self, entry: QueueEntry, cause: HeldMessage.Cause, reasons: list[dict[str, str]]
     ) -> Outcome:
+        if not registry.get().organisations[entry.controller_id].has_access:
+            # A sender without access reviews nothing: it is told by the message's status
+            return Outcome(message_id=entry.pk, state=State.REJECTED, reason=cause.value)
         held = HeldMessage(
             message_id=entry.pk,
             controller_id=entry.controller_id,
@@ -210,7 +213,7 @@ def requeue(ids: Iterable[int], *, approved: bool) -> None:
     ids = list(ids)
     Outcome.objects.filter(pk__in=ids).delete()
     QueueEntry.objects.bulk_create(
-        QueueEntry.of(message, approved=approved)
+        QueueEntry.of(message, approved=approved, is_late=True)
         for message in InboundMessage.objects.filter(pk__in=ids)
     )
 
@@ -267,6 +270,7 @@ def _context(entry: QueueEntry, change: Change, workspace: Workspace) -> Context
             message.partner_id, message.connecting_id, message.controller_id, message.team_id
         ),
         message_id=message.pk,
+        is_late=entry.is_late,
         amends_customer_data=message.terms["amends_customer_data"],
         may_create=message.terms["may_create"],
         links_teams=controller.has_access

@@ -29,16 +29,22 @@ def read(body: bytes) -> str:
         raise BadEnvelope("The XML is not well-formed") from None
     if root.tag != f"{{{_ENVELOPE}}}Envelope":
         raise BadEnvelope("The root must be a SOAP 1.1 Envelope")
-    operation = root.find(f"{{{_ENVELOPE}}}Body/{{{_SERVICE}}}acceptMessage")
-    argument = _argument(operation) if operation is not None else None
-    if argument is None:
-        raise BadEnvelope(f"The Body must hold acceptMessage of {_SERVICE} with arg0")
+    operation = _only(root.findall(f"{{{_ENVELOPE}}}Body/*"))
+    argument = _only(list(operation)) if operation is not None else None
+    if (
+        operation is None
+        or argument is None
+        or operation.tag != f"{{{_SERVICE}}}acceptMessage"
+        or argument.tag not in {"arg0", f"{{{_SERVICE}}}arg0"}
+    ):
+        raise BadEnvelope(f"The Body must hold one acceptMessage of {_SERVICE} with one arg0")
+    if len(argument):
+        raise BadEnvelope("arg0 holds elements: escape the message, or put it in CDATA")
     return argument.text or ""
 
 
-def _argument(operation: Element) -> Element | None:
-    found = operation.find("arg0")
-    return found if found is not None else operation.find(f"{{{_SERVICE}}}arg0")
+def _only(elements: list[Element]) -> Element | None:
+    return elements[0] if len(elements) == 1 else None
 
 
 def answer(text: str) -> bytes:

@@ -62,6 +62,8 @@ class MessageStatus(APIView):
     def get(self, request: HttpRequest, control_id: str) -> Response:
         """Return its state and times; 404 for what the caller did not send."""
         assert isinstance(request.user, Caller)
+        if not control_id.isprintable():
+            raise NotFound("You have sent no such message.")
         found = list(_sent_by(request.user).filter(control_id=control_id).order_by("-id")[:50])
         if not found:
             raise NotFound("You have sent no such message.")
@@ -79,7 +81,7 @@ def _sent_by(caller: Caller) -> QuerySet[InboundMessage]:
     if credential.partner_id:
         return messages.filter(partner=credential.partner_id)
     own = messages.filter(partner=None, connecting=credential.organisation_id)
-    return own.filter(team=credential.team_id) if credential.team_id else own
+    return own.filter(credential__team=credential.team_id) if credential.team_id else own
 
 
 def describe(message: InboundMessage) -> dict[str, Any]:

@@ -36,7 +36,6 @@ class Authority:
     grant_id: int | None = None
     reach: frozenset[int] | None = None  # the teams whose patients may be touched; None: all
     amends_customer_data: bool = True
-    clinical_guard: str = "allow"
 
     @property
     def teams(self) -> frozenset[int]:
@@ -93,8 +92,9 @@ def _partner(
         creating_team_id=grant.default_team_id or controller.default_team_id,
         grant_id=grant.id,
         reach=None if whole else frozenset(one.team_id for one in grants if one.team_id),
-        amends_customer_data=grant.data_scope == "customer",
-        clinical_guard=grant.clinical_guard,
+        amends_customer_data=all(  # several teams' grants give what each of them gives
+            one.data_scope == "customer" for one in ([whole] if whole else grants)
+        ),
     )
 
 

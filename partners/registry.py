@@ -55,7 +55,6 @@ class OrganisationEntry:
     """What the door and the worker ask of an organisation."""
 
     id: int
-    name: str
     zone: ZoneInfo
     is_active: bool
     has_access: bool
@@ -83,7 +82,6 @@ class GrantEntry:
     team_id: int | None
     kinds: frozenset[str]
     data_scope: str
-    clinical_guard: str
     default_team_id: int | None
     starts_on: date | None
     ends_on: date | None
@@ -140,7 +138,6 @@ def _grant(grant: Grant) -> GrantEntry:
         team_id=grant.team_id,
         kinds=frozenset(grant.kinds),
         data_scope=grant.data_scope,
-        clinical_guard=grant.clinical_guard,
         default_team_id=grant.default_team_id or grant.team_id,
         starts_on=grant.starts_on,
         ends_on=grant.ends_on,
@@ -155,7 +152,6 @@ def _organisations() -> dict[int, OrganisationEntry]:
     return {
         one.pk: OrganisationEntry(
             id=one.pk,
-            name=one.name,
             zone=one.zone,
             is_active=one.is_active,
             has_access=one.has_access,

@@ -15,6 +15,7 @@ import psycopg
 from django.db import connection, models
 
 Rows = list[tuple[Any, ...]]
+MOST_VALUES = 30_000  # in one statement; SQLite takes 32,766 and PostgreSQL 65,535
 
 
 def insert(rows: Sequence[models.Model], *, replacing: bool = False) -> None:
@@ -25,6 +26,11 @@ def insert(rows: Sequence[models.Model], *, replacing: bool = False) -> None:
     if not rows:
         return
     model = type(rows[0])
+    most = MOST_VALUES // len(_fields(model))
+    if len(rows) > most:
+        insert(rows[:most], replacing=replacing)
+        insert(rows[most:], replacing=replacing)
+        return
     values = [
         field.get_db_prep_save(getattr(row, field.attname), connection)
         for row in rows

@@ -104,7 +104,7 @@ def why_dates_differ(sent: date | None, held: date | None) -> str:
         return "day and month look swapped"
     if (sent.month, sent.day) == (held.month, held.day) and abs(sent.year - held.year) == 100:
         return "the century differs"
-    digits = sum(a != b for a, b in zip(f"{sent:%Y%m%d}", f"{held:%Y%m%d}", strict=True))
+    digits = sum(a != b for a, b in zip(sent.isoformat(), held.isoformat(), strict=True))
     if digits == 1:
         return "one digit differs"
     same = [name for name in ("year", "month", "day") if getattr(sent, name) == getattr(held, name)]

@@ -19,6 +19,8 @@ def check(message: Message) -> None:
     msh = message.msh
     for number, name in _REQUIRED:
         msh.require(number, 1, name, limit=LONGEST_CONTROL_ID)
+    if not msh.get(10).isprintable():
+        raise msh.wrong(10, 1, "message control ID", "must be printable characters")
     if not msh.get(9, 2):
         raise missing(msh.at(9, 2), "trigger event")
     sent_at(message)

@@ -4,11 +4,12 @@ import re
 from datetime import date
 
 from hl7ingest.hl7v2 import NULL, Hl7Error, Message, Segment, read_day
-from hl7ingest.hl7v2.errors import Condition
+from hl7ingest.hl7v2.errors import Condition, wrong_value
 from records.changes import Identifier, Instant, PatientDetails
 
 _STATUS = re.compile(r"(?P<code>[^{]*)\{status:(?P<status>[0-9]{2})\}")
 _EMAIL = re.compile(r"[^@\s<>\"'()]+@[^@\s<>\"'()]+\.[^@\s<>\"'()]+")
+MOST_IDENTIFIERS = 50
 _SEXES = {"U", "M", "F", "I"}
 
 
@@ -37,6 +38,9 @@ def _identifiers(pid: Segment) -> tuple[Identifier, ...]:
     """Read PID-3 and the deprecated PID-2; only components 1, 4 and 5 count."""
     found = []
     for number in (3, 2):
+        if len(pid.repetitions(number)) > MOST_IDENTIFIERS:
+            must = f"must hold at most {MOST_IDENTIFIERS} identifiers"
+            raise wrong_value(pid.at(number, None), "identifiers", must, "more")
         for repetition in pid.repetitions(number):
             parts = [*pid.components(repetition), "", "", "", "", ""]
             value, authority, code = parts[0], parts[3], parts[4]
@@ -130,7 +134,7 @@ def _email(pid: Segment, number: int) -> list[str]:
         address = (parts[0] or parts[3]).lower()
         if not address or address == NULL:
             continue
-        if not _EMAIL.fullmatch(address) or len(address) > 254:
+        if len(address) > 254 or not _EMAIL.fullmatch(address):
             raise pid.wrong(number, 1, "e-mail address", "must be an e-mail address")
         found.append(address)
     if len(found) > 1:

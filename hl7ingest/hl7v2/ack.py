@@ -72,7 +72,7 @@ def _err(error: Hl7Error, message: Message) -> list[str]:
 
 
 def _escape(text: str, message: Message) -> str:
-    """Return `text` for a field; it is one line already."""
+    """Return `text` for a field: one line, whatever a sender put into it."""
     marks = message.delimiters
     letters = {
         marks.field: "F",
@@ -81,4 +81,10 @@ def _escape(text: str, message: Message) -> str:
         marks.subcomponent: "T",
         marks.escape: "E",
     }
-    return "".join(f"{marks.escape}{letters[c]}{marks.escape}" if c in letters else c for c in text)
+    return "".join(
+        f"{marks.escape}{letters[c]}{marks.escape}" if c in letters else _printable(c) for c in text
+    )
+
+
+def _printable(character: str) -> str:
+    return character if character.isprintable() else " "

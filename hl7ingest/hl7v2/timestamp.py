@@ -32,7 +32,8 @@ def read_moment(text: str, zone: tzinfo) -> Moment | None:
     >>> read_moment("2016020311121", UTC) is None
     True
     """
-    if not (found := _FORM.fullmatch(text)):
+    found = _FORM.fullmatch(text)
+    if not found or not _is_sane(found[1]):
         return None
     *parts, fraction, sign, hours, minutes = found.groups()
     given = [part for part in parts if part is not None]
@@ -60,9 +61,14 @@ def read_day(text: str) -> date | None:
     datetime.date(1970, 1, 1)
     """
     found = _FORM.fullmatch(text)
-    if not found or not found[3]:
+    if not found or not found[3] or not _is_sane(found[1]):
         return None
     try:
         return date(int(found[1]), int(found[2]), int(found[3]))
     except ValueError:
         return None
+
+
+def _is_sane(year: str) -> bool:
+    """Return whether a zone can move a moment of this year without leaving the calendar."""
+    return 1800 <= int(year) <= 9990

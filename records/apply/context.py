@@ -33,6 +33,7 @@ class Context:
     partner_id: int | None
     source_id: int
     message_id: int
+    is_late: bool  # tried again: a later message may have been applied meanwhile
     amends_customer_data: bool
     may_create: bool
     links_teams: bool
@@ -53,8 +54,8 @@ class Context:
             return None
         if point.patient_id != self.patient_id:
             raise NotApplicable("data-point-of-another-patient")
-        if point.message_id is not None and point.message_id > self.message_id:
-            raise NotApplicable("superseded")  # tried again after a later message was applied
+        if self.is_late and (point.message_id or 0) > self.message_id:
+            raise NotApplicable("superseded")
         if not points.may_amend(
             point.origin.partner_id, self.partner_id, customers_too=self.amends_customer_data
         ):

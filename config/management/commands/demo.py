@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from config import demonstration
@@ -12,6 +13,8 @@ class Command(BaseCommand):
     help = "Load the demonstration data into an empty database."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if not settings.SANDBOX:
+            raise CommandError("Demonstration data is for a sandbox: set SANDBOX=true.")
         if Organisation.objects.exists():
             raise CommandError("The database is not empty. Nothing was changed.")
         demonstration.load()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -39,26 +40,21 @@ class Command(BaseCommand):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, _interrupt)
         logs = settings.VAR / "log"
-        logs.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(logs, ignore_errors=True)
+        logs.mkdir(parents=True)
         started: list[tuple[str, subprocess.Popen[bytes]]] = []
         try:
             self._prepare()
-            for name, command in _commands(port).items():
-                log = (logs / f"{name}.log").open("wb")
-                with log:
-                    process = subprocess.Popen(  # noqa: S603
-                        command,
-                        stdout=log,
-                        stderr=log,
-                        cwd=settings.BASE_DIR,
-                        start_new_session=True,
-                    )
-                started.append((name, process))
+            commands = _commands(port)
+            started += [(name, _start(name, commands[name], logs)) for name in commands]
             _wait_until_ready(port, logs, started)
             self._tell(port)
             while True:
-                _check_alive(started, logs)
                 time.sleep(0.5)
+                for place, (name, process) in enumerate(started):
+                    if process.poll() is not None:  # the row is the queue: nothing is lost
+                        self.stdout.write(f"{name} has stopped and is started again.")
+                        started[place] = name, _start(name, commands[name], logs)
         except KeyboardInterrupt:
             self.stdout.write("\nStopping.")
         finally:
@@ -66,7 +62,7 @@ class Command(BaseCommand):
 
     def _prepare(self) -> None:
         call_command("migrate", verbosity=0, interactive=False)
-        if not Organisation.objects.exists():
+        if settings.SANDBOX and not Organisation.objects.exists():
             self.stdout.write("Loading the demonstration data ...")
             demonstration.load()
 
@@ -108,12 +104,20 @@ def _commands(port: int) -> dict[str, list[str]]:
     """Return what runs: the same programs as in the Procfile, for one machine."""
     here = Path(sys.executable).parent
     web = ["--interface", "asgi", "--http", "1", "--no-ws", "--host", HOST, "--port", str(port)]
+    web += ["--http1-header-read-timeout", "5000", "--backlog", "4096", "--backpressure", "4096"]
     celery = [str(here / "celery"), "-A", "config"]
     return {
         "web": [str(here / "granian"), *web, "config.asgi:application"],
         "worker": [*celery, "worker", "--concurrency", "1", "--loglevel", "INFO"],
         "beat": [*celery, "beat", "--loglevel", "WARNING"],
     }
+
+
+def _start(name: str, command: list[str], logs: Path) -> subprocess.Popen[bytes]:
+    with (logs / f"{name}.log").open("ab") as log:
+        return subprocess.Popen(  # noqa: S603
+            command, stdout=log, stderr=log, cwd=settings.BASE_DIR, start_new_session=True
+        )
 
 
 def _wait_until_ready(
