@@ -1,8 +1,8 @@
 """The HL7 API as the web server sees it: an ASGI application in front of Django's own.
 
 Bodies are read as they arrive, so a slow client holds a few kilobytes and no thread; messages
-that arrive together share a transaction. Django's own async view would cost ten times as much a
-message (measured in `docs/performance.md`). Everything that is not HL7 goes to Django.
+that arrive together share a transaction. Everything that is not HL7 goes to Django, whose own async
+view would cost several times as much a message.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 `bulk_create` looks at every value of every row for expressions that these rows never hold, and
 the driver reads a statement of hundreds of placeholders anew each time. Here the statement is made
-once for each number of rows. Measured in `docs/performance.md`.
+once for each number of rows: a tenth less CPU where messages are kept (`docs/performance.md`).
 """
 
 from __future__ import annotations

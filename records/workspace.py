@@ -1,7 +1,7 @@
 """The part of the records that a batch of changes works on.
 
 Read at once, changed in memory, written at once: as many statements for two hundred changes as
-for one. Leave out `write` and it was a rehearsal.
+for one. Leave out `write` and it was a rehearsal: no record has changed.
 """
 
 from __future__ import annotations

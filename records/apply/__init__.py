@@ -23,8 +23,8 @@ _WRITERS: dict[type, Callable[[Any, Context, Effect], None]] = {
 def apply(change: Change, context: Context) -> Effect:
     """Make `change` in the workspace, and return what it did.
 
-    Raises `NotApplicable` where the record, as it is now, does not allow it; nothing was changed
-    then.
+    Raises `NotApplicable` where the record, as it is now, does not allow it; the workspace must
+    then be thrown away.
     """
     effect = Effect()
     if context.may_create and context.workspace.patient(context.patient_id) is None:
