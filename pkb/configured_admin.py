@@ -184,7 +184,7 @@ class ConfiguredAdmin(ScopedAdmin[Row]):
         if not self.has_view_permission(request, row) or not deed.may(request, row):
             raise PermissionDenied
         if not deed.when(row):
-            messages.warning(request, "Nothing was done: it is not in a state for that any more.")
+            messages.warning(request, "Nothing was done: somebody did it already.")
             return HttpResponseRedirect(page_of(row))
         form = deed.form(
             row, request.POST if request.method == "POST" else None, initial=request.GET.dict()

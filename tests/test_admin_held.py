@@ -114,10 +114,10 @@ def test_the_page_says_what_else_the_decision_decides(
     swapped(mailco, "held-3", placer="other")
     shown = text(as_(royal_admin).get(page(first)))
     assert "The same decision is made for 1 other held message of this appointment" in shown
-    assert page(second) in shown
+    assert f'<a href="{page(second)}">changed (S13)</a>' in shown
     response = as_(royal_admin).post(decide(first), {"verdict": "approve"}, follow=True)
     assert said(response) == (
-        "Approved, and applied to the record. So was another message of the same data point."
+        "Approved, and applied to the record. Others of this appointment: 1 applied."
     )
     assert set(
         HeldMessage.objects.filter(verdict="approved").values_list("message__control_id", flat=True)
@@ -143,7 +143,10 @@ def test_an_administrator_rejects_with_a_note(
 ) -> None:
     held = swapped(mailco)
     response = as_(royal_admin).post(decide(held), {"verdict": "reject", "why": NOTE}, follow=True)
-    assert said(response) == "Rejected. Nothing of it reaches the record."
+    assert said(response) == (
+        "Rejected. Nothing of it reaches the record. "
+        "Every later message of this appointment is refused too, even a corrected one."
+    )
     assert not Appointment.objects.exists()
     held.refresh_from_db()
     assert (held.verdict, held.why) == ("rejected", NOTE)
@@ -156,7 +159,8 @@ def test_rejecting_needs_a_note_and_keeps_the_page(
     held = swapped(mailco)
     shown = text(as_(royal_admin).post(decide(held), {"verdict": "reject", "why": "  "}))
     assert "Say why" in shown
-    assert 'aria-invalid="true" aria-describedby="error"' in shown
+    assert 'required aria-invalid="true" aria-describedby="error" autofocus' in shown
+    assert "Rejecting also refuses every later message of this appointment" in shown
     held.refresh_from_db()
     assert held.decided_at is None
 
@@ -231,10 +235,26 @@ def test_a_first_a28_with_an_unverified_number_says_that_there_is_no_record_yet(
     shown = text(client.get(page(waits)))
     assert "the message that starts it is held too" in shown
     assert page(start) in shown
+    assert ">Approve</button>" not in shown
     response = client.post(decide(waits), {"verdict": "approve"}, follow=True)
     assert "it still waits: The message that starts its record is held" in said(response)
     client.post(decide(start), {"verdict": "approve"})
     assert Appointment.objects.count() == 1
+
+
+def test_what_waits_for_a_start_that_was_rejected_says_so(
+    riverside: Organisation, riverside_pas: Sender, riverside_admin: User
+) -> None:
+    riverside.checks_status = True
+    riverside.save()
+    riverside_pas.send(a28(identifiers="9990000018^^^NHS^NH{status:02}"))
+    riverside_pas.send(siu())
+    start, waits = HeldMessage.objects.order_by("pk")
+    client = as_(riverside_admin)
+    client.post(decide(start), {"verdict": "reject", "why": NOTE})
+    shown = text(client.get(page(waits)))
+    assert "The message that would have started the record was not applied." in shown
+    assert ">Approve</button>" not in shown
 
 
 def test_a_held_a31_is_compared_with_the_record(
@@ -300,7 +320,7 @@ def test_the_filter_offers_no_partner_of_others(
 
 
 def test_an_empty_list_says_so_kindly(royal_admin: User) -> None:
-    assert "Nothing waits here. Thank you." in text(as_(royal_admin).get(LIST))
+    assert "Nothing waits for a decision." in text(as_(royal_admin).get(LIST))
 
 
 def test_the_list_takes_as_many_queries_for_many_as_for_one(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import F, QuerySet
@@ -18,19 +18,19 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
 from hl7ingest import review
+from hl7ingest.admin import verdict
 from hl7ingest.admin.comparison import DIFFERS, compare
 from hl7ingest.admin.effects import in_words
 from hl7ingest.admin.filters import CauseFilter, DecidedFilter, HeldPartnerFilter, KindFilter
 from hl7ingest.admin.names import names_of
 from hl7ingest.admin.states import above, point_of, reason, short
-from hl7ingest.models import HeldMessage, InboundMessage, Outcome
+from hl7ingest.models import HeldMessage
 from pkb import audit
 from pkb.permissions import administers
 from pkb.scoped_admin import signed_in
 from records.admin.page import PageAdmin
 from records.models import Patient
 
-Cause, State = HeldMessage.Cause, Outcome.State
 LONGEST_NOTE = 500
 
 
@@ -126,7 +126,7 @@ class HeldAdmin(PageAdmin[HeldMessage]):
         if approves is None:
             return self.page(request, self.find(request, str(pk)), error="Choose one of the two.")
         user = signed_in(request)
-        count = review.same_point(held).count() if held.point_id else 1
+        others = [message.pk for message, _ in verdict.also_decided(held)]
         try:
             if approves:
                 review.approve(held=held, by=user, why=why)
@@ -138,7 +138,7 @@ class HeldAdmin(PageAdmin[HeldMessage]):
         except ValidationError as error:
             row = self.find(request, str(pk))
             return self.page(request, row, error=" ".join(error.messages), why=why)
-        _tell(request, held, count, approves=approves)
+        verdict.tell(request, held, others, approves=approves)
         return redirect("admin:hl7ingest_heldmessage_changelist")
 
     def context_of(self, request: HttpRequest, row: HeldMessage) -> dict[str, Any]:
@@ -179,46 +179,9 @@ def _for_the_decision(held: HeldMessage) -> dict[str, Any]:
         context |= {
             "effect": in_words(rehearsal.entries),
             "impossible": reason(rehearsal.impossible) if rehearsal.impossible else "",
-            "also": _also_decided(held),
+            "also": verdict.also_decided(held),
         }
-        if held.cause == Cause.AWAITS_RECORD:
-            context["starting"] = HeldMessage.objects.filter(
-                patient_id=held.patient_id,
-                controller=held.controller_id,
-                cause=Cause.STATUS,
-                decided_at=None,
-            ).first()
+        if verdict.awaits_record(held):
+            first, is_lost = verdict.starting(held)
+            context |= {"awaits_record": True, "starting": first, "start_is_lost": is_lost}
     return context
-
-
-def _also_decided(held: HeldMessage) -> list[InboundMessage]:
-    """Return the other messages that wait for the same decision."""
-    if not held.point_id:
-        return []
-    return [
-        row.message
-        for row in review.same_point(held).select_related("message")
-        if row.pk != held.pk
-    ]
-
-
-def _tell(request: HttpRequest, held: HeldMessage, count: int, *, approves: bool) -> None:
-    """Say what came of the decision."""
-    others = f" So were {count - 1} other messages of the same data point." if count > 2 else ""
-    if count == 2:
-        others = " So was another message of the same data point."
-    if not approves:
-        messages.success(request, f"Rejected. Nothing of it reaches the record.{others}")
-        return
-    outcome = Outcome.objects.filter(pk=held.pk).first()
-    if outcome is None:
-        messages.info(request, f"Approved. It waits for its turn and is applied then.{others}")
-    elif outcome.state == State.APPLIED:
-        messages.success(request, f"Approved, and applied to the record.{others}")
-    elif outcome.state == State.HELD:
-        messages.warning(request, f"Approved, but it still waits: {reason(outcome.reason)}.")
-    else:
-        told = f"Approved, but it could not be applied: {reason(outcome.reason)}."
-        if outcome.state == State.FAILED:
-            told += " Platform staff look at it."
-        messages.warning(request, told)
