@@ -1,4 +1,6 @@
-"""HL7 in, record out. Each step imports only those after it; `pyproject.toml` holds them to it.
+"""HL7 in, record out.
+
+Each step imports only those after it; `pyproject.toml` holds them to it.
 
     door → http → receive → gather → inbox → judge                       before the answer
            who    parse     together  keep    for which record

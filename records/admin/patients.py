@@ -116,7 +116,10 @@ class PatientAdmin(PageAdmin[Patient]):
                 )
                 if line
             ],
-            "identifiers": row.identifiers.select_related("type", *_SOURCE).order_by("created_at"),
+            "identifiers": [
+                (item, grouped(item.value) if item.is_national else item.value)
+                for item in row.identifiers.select_related("type", *_SOURCE).order_by("created_at")
+            ],
             "emails": row.emails.select_related(*_SOURCE).order_by("created_at"),
             "teams": row.teams.select_related("team__organisation", *_SOURCE),
             "appointments": Appointment.objects.filter(patient=row).select_related(*_SOURCE)[
