@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 from typing import Any, ClassVar, TypeVar
 
@@ -27,6 +28,9 @@ from pkb.scoped_admin import ScopedAdmin, signed_in
 from pkb.zones import ZONES
 
 Row = TypeVar("Row", bound=models.Model)
+CHANGED_MEANWHILE = "This was changed by someone else meanwhile. Look at it again."
+VERSION = "_version"  # the hidden field with what the row was when its form was shown
+UNEDITED = {"last_login", "password"}  # not in these forms
 
 
 def zone_choices(empty: str = "") -> list[Any]:
@@ -66,6 +70,25 @@ class WholeForm(forms.ModelForm[Any]):
         excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]
         fields = self._meta.model._meta.concrete_fields
         return excluded - {field.name for field in fields if not field.editable}
+
+
+class Stale:
+    """Refuses a form whose row was changed after it was shown."""
+
+    def clean(self) -> Any:
+        given = super().clean()  # type: ignore[misc]
+        self.add_error(None, CHANGED_MEANWHILE)  # type: ignore[attr-defined]
+        return given
+
+
+def version_of(row: models.Model) -> str:
+    """Return a mark that differs as soon as a value differs that people edit."""
+    values = [
+        (field.name, field.value_from_object(row))
+        for field in row._meta.concrete_fields
+        if field.editable and field.name not in UNEDITED
+    ]
+    return hashlib.sha256(repr(values).encode()).hexdigest()[:32]
 
 
 class ScopedInline(admin.TabularInline[Any, Any]):
@@ -156,6 +179,17 @@ class ConfiguredAdmin(ScopedAdmin[Row]):
             )
         return _without_windows(super().formfield_for_dbfield(db_field, request, **kwargs))
 
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: Any = None, **kwargs: Any
+    ) -> Any:
+        """Refuse what was typed into a form of an older version of the row."""
+        form = super().get_form(request, obj, change=bool(change), **kwargs)
+        seen = request.POST.get(VERSION)
+        if obj is None or not seen:
+            return form
+        row = self.model._base_manager.select_for_update().get(pk=obj.pk)
+        return form if seen == version_of(row) else type(form.__name__, (Stale, form), {})
+
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.deed_view)
         name = f"{self.opts.app_label}_{self.opts.model_name}_deed"
@@ -168,6 +202,7 @@ class ConfiguredAdmin(ScopedAdmin[Row]):
         context["show_save_and_add_another"] = False
         context["show_save_and_continue"] = False
         if obj is not None:
+            context["version"] = request.POST.get(VERSION) or version_of(obj)
             context["deeds"] = [
                 (deed, deed_url(obj, deed.slug))
                 for deed in self.deeds

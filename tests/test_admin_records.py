@@ -119,7 +119,7 @@ def test_the_page_shows_everything_with_its_source_and_its_message(
     shown = text(as_(staff).get(page(smith)))
     for words in (
         "John Smith",
-        "9990000018",
+        "999 000 0018",
         "01, verified",
         "john@example.org",
         "Patient Record Team",

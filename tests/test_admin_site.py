@@ -9,6 +9,7 @@ from django.urls import reverse
 from partners import services
 from partners.models import Grant, Partner
 from pkb import audit
+from pkb.configured_admin import version_of
 from pkb.models import AuditEvent, Membership, Organisation, Team, TeamAlias, User
 from tests import factories
 
@@ -164,7 +165,7 @@ def test_staff_set_a_new_password_for_another(
     as_staff: Client, royal_admin: User, riverside_admin: User
 ) -> None:
     url = f"/admin/pkb/user/{royal_admin.pk}/password/"
-    assert as_staff.get(url).status_code == 200
+    assert "usable_password" not in as_staff.get(url).context["form"].fields
     phrase = "another long phrase"
     as_staff.post(url, {"usable_password": "true", "password1": phrase, "password2": phrase})
     royal_admin.refresh_from_db()
@@ -315,3 +316,42 @@ def test_nothing_can_be_deleted(as_staff: Client, grant: Grant, royal: Organisat
     )
     assert Organisation.objects.filter(pk=royal.pk).exists()
     assert page.status_code in {200, 302, 403}
+
+
+def test_a_form_of_an_older_version_is_refused(as_staff: Client, royal: Organisation) -> None:
+    url = f"/admin/pkb/organisation/{royal.pk}/change/"
+    page = as_staff.get(url)
+    seen = page.context["version"]
+    assert f'name="_version" value="{seen}"' in page.content.decode()
+    Organisation.objects.filter(pk=royal.pk).update(name="Changed by a colleague")
+    given = {"name": "Mine", "time_zone": "Europe/London", "is_active": "on", "has_access": "on"}
+    answer = as_staff.post(url, given | {"_version": seen})
+    assert "changed by someone else meanwhile" in answer.content.decode()
+    royal.refresh_from_db()
+    assert royal.name == "Changed by a colleague"
+    given |= {"default_team": str(royal.default_team_id or ""), "_version": version_of(royal)}
+    assert as_staff.post(url, given).status_code == 302
+    royal.refresh_from_db()
+    assert royal.name == "Mine"
+
+
+def test_what_is_not_there_leads_home(as_staff: Client, royal_admin: User) -> None:
+    page = as_staff.get("/admin/pkb/user/999999/do/nothing/")
+    assert page.status_code == 404
+    assert f'<a href="{HOME}">To the home page</a>' in page.content.decode()
+    hers = Client(enforce_csrf_checks=True)
+    hers.force_login(royal_admin)
+    assert "Not allowed" in hers.get("/admin/pkb/user/").content.decode()
+    assert "load the page anew" in hers.post("/admin/logout/").content.decode()
+
+
+def test_the_audit_trail_links_to_no_page_she_may_not_open(
+    client: Client, staff: User, royal_admin: User, royal: Organisation, grant: Grant
+) -> None:
+    audit.record("organisation.changed", royal, by=staff, organisation=royal)
+    audit.record("grant.changed", grant, by=staff, organisation=royal)
+    client.force_login(royal_admin)
+    shown = client.get("/admin/pkb/auditevent/").content.decode()
+    assert f"pkb.Organisation:{royal.pk}" in shown
+    assert f"/admin/pkb/organisation/{royal.pk}/change/" not in shown
+    assert f"/admin/partners/grant/{grant.pk}/change/" in shown

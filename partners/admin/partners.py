@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
@@ -135,6 +135,7 @@ class NetworkForm(forms.ModelForm[Network]):
     class Meta:
         model = Network
         fields = ("cidr", "note")
+        help_texts: ClassVar = {"cidr": "For example 192.0.2.0/24 or 2001:db8::/32."}
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}

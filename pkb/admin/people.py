@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth import admin as auth
-from django.contrib.auth.forms import BaseUserCreationForm
+from django.contrib.auth.forms import AdminPasswordChangeForm, BaseUserCreationForm
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -71,6 +71,16 @@ class PersonAddForm(BaseUserCreationForm[User]):
         return given
 
 
+class PasswordForm(AdminPasswordChangeForm):  # type: ignore[type-arg]
+    """A new password: there is no other way to sign in, so none cannot be chosen."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields.pop("usable_password", None)
+        for name in ("password1", "password2"):
+            self.fields[name].required = True
+
+
 class PersonForm(forms.ModelForm[User]):
     """A person, without anything of her password."""
 
@@ -103,6 +113,7 @@ class PersonAdmin(ConfiguredAdmin[User], auth.UserAdmin):  # type: ignore[type-a
     staff_may_add = staff_may_change = True
     form = PersonForm
     add_form = PersonAddForm
+    change_password_form = PasswordForm
     add_form_template = "admin/pkb/user/add_form.html"
     list_display = ("username", "name", "state", "role", "last_seen")
     list_filter = ("is_active", "is_platform_staff")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.apps import apps
 from django.contrib import admin
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import OuterRef, QuerySet, Subquery, Value
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
@@ -30,7 +30,16 @@ class AuditEventAdmin(ConfiguredAdmin[AuditEvent]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEvent]:
         names = Organisation.objects.filter(pk=OuterRef("organisation")).values("name")[:1]
-        return super().get_queryset(request).annotate(organisation_name=Subquery(names))
+        open_to_her = [
+            model._meta.label
+            for model, page in self.admin_site._registry.items()
+            if page.has_view_permission(request)
+        ]
+        return (
+            super()
+            .get_queryset(request)
+            .annotate(organisation_name=Subquery(names), open_to_her=Value(" ".join(open_to_her)))
+        )
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[AuditEvent], search_term: str
@@ -49,7 +58,10 @@ class AuditEventAdmin(ConfiguredAdmin[AuditEvent]):
 
     @admin.display(description="target", ordering="target")
     def what(self, row: AuditEvent) -> str:
+        """The target, and the way to its page for whoever may open that."""
         label, _, pk = row.target.partition(":")
+        if label not in getattr(row, "open_to_her", "").split():
+            return row.target
         try:
             model = apps.get_model(label)
             name = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
