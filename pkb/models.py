@@ -128,6 +128,10 @@ class Organisation(Configured):
         unknown = set(self.soft_match_fields or []) - set(SoftMatchField.values)
         if unknown:
             raise ValidationError({"soft_match_fields": f"Unknown: {', '.join(sorted(unknown))}"})
+        if self.default_team and not self.has_access:
+            raise ValidationError(
+                {"default_team": "A no-access sender has no patients of its own."}
+            )
         if self.default_team and self.default_team.organisation_id != self.pk:
             raise ValidationError({"default_team": "This team is of another organisation."})
 
