@@ -130,7 +130,7 @@ class Organisation(Configured):
             raise ValidationError({"soft_match_fields": f"Unknown: {', '.join(sorted(unknown))}"})
         if self.default_team and not self.has_access:
             raise ValidationError(
-                {"default_team": "A no-access sender has no patients of its own."}
+                {"default_team": "A no-access sender has no patients."}
             )
         if self.default_team and self.default_team.organisation_id != self.pk:
             raise ValidationError({"default_team": "This team is of another organisation."})
