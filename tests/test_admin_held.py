@@ -321,6 +321,7 @@ def test_the_filter_offers_no_partner_of_others(
 
 def test_an_empty_list_says_so_kindly(royal_admin: User) -> None:
     assert "Nothing waits for a decision." in text(as_(royal_admin).get(LIST))
+    assert "Nothing waits for a decision." in text(as_(royal_admin).get(f"{LIST}?decision=open"))
 
 
 def test_the_list_takes_as_many_queries_for_many_as_for_one(

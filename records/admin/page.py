@@ -71,11 +71,13 @@ class PageAdmin(ScopedAdmin[Row]):
 
     def nothing_done(self, request: HttpRequest, pk: int | None = None) -> HttpResponse:
         """Lead whoever only opened the address of a deed to the row, or to the list."""
-        messages.info(request, NOTHING_DONE)
         name = f"admin:{self.opts.app_label}_{self.opts.model_name}"
         if pk is None:
-            return redirect(f"{name}_changelist")
-        return redirect(f"{name}_change", self.find(request, str(pk)).pk)
+            address = redirect(f"{name}_changelist")
+        else:
+            address = redirect(f"{name}_change", self.find(request, str(pk)).pk)
+        messages.info(request, NOTHING_DONE)
+        return address
 
     def find(self, request: HttpRequest, object_id: str) -> Row:
         """Return the row, if whoever asks may see it."""
