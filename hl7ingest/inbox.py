@@ -95,7 +95,9 @@ def _read(arrivals: Sequence[Arrival]) -> Known:
     # meanwhile is then seen in both, never in neither
     expected = {
         (row.type_id, row.value): row
-        for row in Expected.objects.filter(value__in={value for _, value in keys})
+        for row in Expected.objects.filter(
+            type_id__in={type_id for type_id, _ in keys}, value__in={value for _, value in keys}
+        )
         if (row.type_id, row.value) in keys
     }
     waiting = _waiting(wanted)
@@ -170,16 +172,15 @@ def _check_still_expected(rows: Sequence[Expected]) -> None:
     wanted = {(row.type_id, row.value): row.patient_id for row in rows}
     if not wanted:
         return
-    values = {value for _, value in wanted}
-    found = PatientIdentifier.objects.filter(value__in=values)
+    found = PatientIdentifier.objects.filter(
+        type_id__in={type_id for type_id, _ in wanted}, value__in={value for _, value in wanted}
+    )
     for type_id, value, patient_id in found.values_list("type_id", "value", "patient_id"):
         if wanted.get((type_id, value), patient_id) != patient_id:
             raise IntegrityError
-    if (
-        PatientEmail.objects.filter(address__in={value for (_, value) in wanted if "@" in value})
-        .exclude(patient__in=set(wanted.values()))
-        .exists()
-    ):
+    addresses = {value for _, value in wanted if "@" in value}
+    emails = PatientEmail.objects.filter(address__in=addresses)
+    if addresses and emails.exclude(patient__in=set(wanted.values())).exists():
         raise IntegrityError
 
 
