@@ -129,9 +129,7 @@ class Organisation(Configured):
         if unknown:
             raise ValidationError({"soft_match_fields": f"Unknown: {', '.join(sorted(unknown))}"})
         if self.default_team and not self.has_access:
-            raise ValidationError(
-                {"default_team": "A no-access sender has no patients."}
-            )
+            raise ValidationError({"default_team": "A no-access sender has no patients."})
         if self.default_team and self.default_team.organisation_id != self.pk:
             raise ValidationError({"default_team": "This team is of another organisation."})
 
