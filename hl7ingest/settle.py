@@ -9,6 +9,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from django.utils import timezone
@@ -185,12 +186,19 @@ class _Work:
             point_id=entry.point_id,
             cause=cause,
             reasons=reasons,
-            held_at=self.workspace.now,
+            held_at=_held_since(entry) or self.workspace.now,
         )
         self.held.append(held)
         if entry.point_id:
             self.open[_point_key(entry), entry.patient_id].append(held)
         return Outcome(message_id=entry.pk, state=State.HELD, reason=cause.value)
+
+
+def _held_since(entry: QueueEntry) -> datetime | None:
+    """Return since when a message that is held again has waited: approving resets no clock."""
+    if not entry.is_late:
+        return None
+    return HeldMessage.objects.filter(pk=entry.pk).values_list("held_at", flat=True).first()
 
 
 def release(

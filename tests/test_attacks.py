@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from hl7ingest import soap
-from hl7ingest.models import Expected, Outcome
+from hl7ingest import review, soap
+from hl7ingest.models import Expected, HeldMessage, Outcome
 from partners.models import Grant
-from pkb.models import Organisation
+from pkb.models import Organisation, User
 from records.models import Patient
 from tests import factories
 from tests.conftest import Sender
@@ -123,3 +123,19 @@ def test_control_characters_never_reach_an_answer(mailco: Sender) -> None:
 
     assert verdict(ack) == "AR"
     assert all(character.isprintable() or character == "\r" for character in ack)
+
+
+def test_approving_what_cannot_be_applied_resets_no_clock(
+    pas: Sender, royal: Organisation, royal_admin: User
+) -> None:
+    royal.checks_status = True
+    royal.save()
+    pas.send(a28(identifiers=f"{NHS}^^^NHS^NH{{status:02}}"))
+    pas.send(siu(control_id="waits"))
+    held = HeldMessage.objects.get(message__control_id="waits")
+    assert held.cause == HeldMessage.Cause.AWAITS_RECORD
+
+    review.approve(held=held, by=royal_admin)
+
+    again = HeldMessage.objects.get(pk=held.pk)
+    assert (again.verdict, again.held_at) == ("", held.held_at)
