@@ -24,11 +24,11 @@ from records.apply import Context, apply
 from records.changes import Change, UpdatePatient
 from records.effects import Effect
 from records.models import PatientIdentifier
+from records.points import PointKey
 from records.workspace import Workspace
 
 State = Outcome.State
 Cause = HeldMessage.Cause
-PointKey = tuple[int, str, str]
 UNVERIFIED = "the national number is not verified (status {status})"
 
 
@@ -262,9 +262,7 @@ def forget_expectations(patients: Iterable[uuid.UUID]) -> None:
 
 def _context(entry: QueueEntry, change: Change, workspace: Workspace) -> Context:
     message = entry.message
-    identifiers, _ = identification.recognise(
-        change.patient.identifiers, message.controller_id, frozenset(message.terms["teams"])
-    )
+    identifiers = _identifiers(message, change)
     team_id = message.terms["creating_team"]
     team = registry.get().teams.get(team_id) if team_id else None
     controller = registry.get().organisations[message.controller_id]
@@ -287,13 +285,19 @@ def _context(entry: QueueEntry, change: Change, workspace: Workspace) -> Context
     )
 
 
+def _identifiers(message: InboundMessage, change: Change) -> list[identification.KnownIdentifier]:
+    """Return the identifiers that count, by the terms of the message's acceptance."""
+    known, _ = identification.recognise(
+        change.patient.identifiers, message.controller_id, frozenset(message.terms["teams"])
+    )
+    return known
+
+
 def _unverified(
     message: InboundMessage, change: UpdatePatient, workspace: Workspace, patient_id: uuid.UUID
 ) -> list[dict[str, str]]:
     """Return why the number's status needs a person. Source: hl7-api, status checking."""
-    identifiers, _ = identification.recognise(
-        change.patient.identifiers, message.controller_id, frozenset(message.terms["teams"])
-    )
+    identifiers = _identifiers(message, change)
     national = [one for one in identifiers if one.is_national]
     if not national:
         patient = workspace.patient(patient_id)
